@@ -1,0 +1,331 @@
+"""Every figure of the book: drawn twice (light and dark), with a caption and a text for those who do not see it.
+
+A figure is an object that a notebook shows as its last expression. Colours are Okabe and Ito's; a second cue
+(dash, marker, label) always goes with the colour. Shortcut on is blue and solid, shortcut off orange and dashed.
+"""
+
+import base64
+import html
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+from torch import nn
+
+from resnet_edu.datasets import Dataset
+from resnet_edu.training import Outcome
+
+ON, OFF = "#0072B2", "#D55E00"
+MARKERS = ("o", "s", "^", "D", "v", "P")
+NAMES = {"none": "plain", "A": "residual", "B": "residual, option B", "C": "residual, option C"}
+
+_INK = {
+    "light": {"ink": "#1f2328", "soft": "#59636e", "grid": "#d5dae0", "paper": "#ffffff"},
+    "dark": {"ink": "#e6e9ed", "soft": "#a5aeb8", "grid": "#3a424c", "paper": "#14181e"},
+}
+
+# Book pages, Colab and JupyterLab say "dark" in different ways; without any of them the light one shows.
+_STYLE = (
+    ".rf{margin:1.25rem 0;max-width:100%}.rf img{width:100%;max-width:var(--rf-width);height:auto;display:block;"
+    "margin:0 auto}.rf figcaption{font-size:.9em;line-height:1.45;margin:.5rem auto 0;max-width:42rem}"
+    ".rf img.rf-dark{display:none}"
+    "html[data-theme=dark] .rf img.rf-dark,html[theme=dark] .rf img.rf-dark,"
+    "body[data-jp-theme-light=false] .rf img.rf-dark{display:block}"
+    "html[data-theme=dark] .rf img.rf-light,html[theme=dark] .rf img.rf-light,"
+    "body[data-jp-theme-light=false] .rf img.rf-light{display:none}"
+)
+
+
+def style_of(shortcut: str) -> dict:
+    """Return the line style for a kind of shortcut: colour and dash, the same in the whole book."""
+    return {"color": OFF, "linestyle": "--"} if shortcut == "none" else {"color": ON, "linestyle": "-"}
+
+
+class Figure:
+    """A drawing with a caption and an alternative text, shown in the light or dark version that fits the page.
+
+    ``draw(figure, ink)`` puts the drawing on a matplotlib figure of ``size`` inches; ``ink`` has the colours
+    ``ink``, ``soft``, ``grid`` and ``paper`` of the version being drawn.
+
+    Raises ``ValueError`` if caption or alternative text is empty.
+    """
+
+    def __init__(self, draw: Callable, caption: str, alt: str, size: tuple[float, float] = (6.4, 3.6)):
+        for name, text in (("caption", caption), ("alt", alt)):
+            if not text.strip():
+                raise ValueError(f"{name} must not be empty: every figure needs a caption and an alt text")
+        self.draw, self.caption, self.alt, self.size = draw, caption, alt, size
+
+    def svg(self, theme: str) -> bytes:
+        """Return the drawing as SVG for ``theme`` ``"light"`` or ``"dark"``."""
+        import matplotlib
+        from matplotlib.figure import Figure as Canvas
+
+        ink = _INK[theme]
+        settings = {
+            "font.family": "DejaVu Sans", "font.size": 10.5, "svg.hashsalt": "resnet_edu",
+            "text.color": ink["ink"], "axes.labelcolor": ink["ink"], "axes.edgecolor": ink["soft"],
+            "xtick.color": ink["soft"], "ytick.color": ink["soft"],
+            "xtick.labelcolor": ink["ink"], "ytick.labelcolor": ink["ink"],
+            "axes.facecolor": ink["paper"], "figure.facecolor": ink["paper"], "savefig.facecolor": ink["paper"],
+            "axes.grid": True, "grid.color": ink["grid"], "grid.linewidth": 0.7, "axes.axisbelow": True,
+            "axes.spines.top": False, "axes.spines.right": False,
+            "lines.linewidth": 1.8, "lines.markersize": 5, "legend.frameon": False,
+        }  # fmt: skip
+        with matplotlib.rc_context(settings):
+            canvas = Canvas(figsize=self.size, layout="constrained")
+            self.draw(canvas, ink)
+            buffer = io.BytesIO()
+            canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        return buffer.getvalue()
+
+    def _image(self, theme: str) -> str:
+        data = base64.b64encode(self.svg(theme)).decode()
+        alt = html.escape(self.alt, quote=True)
+        # "dark-light" keeps the theme of the book from putting a white box behind it.
+        return f'<img class="rf-{theme} dark-light" alt="{alt}" src="data:image/svg+xml;base64,{data}">'
+
+    def _repr_html_(self) -> str:
+        width = f"--rf-width:{self.size[0] / 6.4 * 44:.1f}rem"
+        return (
+            f'<figure class="rf" style="{width}"><style>{_STYLE}</style>{self._image("light")}{self._image("dark")}'
+            f"<figcaption>{html.escape(self.caption)}</figcaption></figure>"
+        )
+
+    def __repr__(self) -> str:
+        return f"Figure: {self.caption}\n{self.alt}"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], caption: str) -> "Table":
+    """Return a table that a notebook shows as its last expression; first column left, the others right."""
+    return Table(list(header), [[str(cell) for cell in row] for row in rows], caption)
+
+
+class Table:
+    """A table with a caption, shown as HTML with real header cells."""
+
+    def __init__(self, header: list[str], rows: list[list[str]], caption: str):
+        self.header, self.rows, self.caption = header, rows, caption
+
+    def _repr_html_(self) -> str:
+        def cells(row: list[str], first: str) -> str:
+            rest = "".join(f'<td style="text-align:right">{html.escape(cell)}</td>' for cell in row[1:])
+            return f'<tr><th scope="row" style="text-align:left">{html.escape(first)}</th>{rest}</tr>'
+
+        head = "".join(
+            f'<th scope="col" style="text-align:{"right" if i else "left"}">{html.escape(name)}</th>'
+            for i, name in enumerate(self.header)
+        )
+        body = "".join(cells(row, row[0]) for row in self.rows)
+        return (
+            f'<div class="rf-table" style="overflow-x:auto" tabindex="0" role="region" '
+            f'aria-label="{html.escape(self.caption, quote=True)}"><table class="table">'
+            f"<caption>{html.escape(self.caption)}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        )
+
+    def __repr__(self) -> str:
+        widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
+        lines = [[self.header, *self.rows], self.caption]
+        return "\n".join(
+            [*("  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in lines[0]), lines[1]]
+        )
+
+
+def group(outcomes: Iterable[Outcome]) -> dict[tuple[str, int], list[Outcome]]:
+    """Return the outcomes by (shortcut, depth), in the order in which they first appear."""
+    groups: dict[tuple[str, int], list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault((outcome.trial.shortcut, outcome.trial.depth), []).append(outcome)
+    return groups
+
+
+def mean_sd(values: Sequence[float], digits: int = 1) -> str:
+    """Return ``mean ± standard deviation`` of a sample (n - 1), as text."""
+    values = np.asarray(values, dtype=float)
+    spread = values.std(ddof=1) if len(values) > 1 else float("nan")
+    return f"{values.mean():.{digits}f} ± {spread:.{digits}f}"
+
+
+def digit_samples(data: Dataset) -> Figure:
+    """Return one training image of every class, in a row."""
+
+    def draw(canvas, ink):
+        axes = canvas.subplots(1, data.num_classes)
+        for label, ax in enumerate(axes):
+            image = data.train.images[data.train.labels == label][0, 0]  # (H, W)
+            ax.imshow(image.cpu(), cmap="gray", interpolation="nearest")
+            ax.set_title(data.classes[label], fontsize=10)
+            ax.axis("off")
+
+    height, width = data.train.images.shape[2:]
+    return Figure(
+        draw,
+        f"One training image of each class: real handwriting, {width} × {height} pixels.",
+        f"A row of {data.num_classes} small grey-scale images of the handwritten digits 0 to 9.",
+        size=(6.4, 1.05),
+    )
+
+
+def error_curves(outcomes: Sequence[Outcome], caption: str, alt: str) -> Figure:
+    """Return training error by epoch: a panel for each kind of shortcut, a line for each depth.
+
+    A line is the mean over seeds, its band reaches from the lowest to the highest seed.
+    """
+    groups = group(outcomes)
+    kinds = list(dict.fromkeys(kind for kind, _ in groups))
+
+    def draw(canvas, ink):
+        axes = canvas.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+        for ax, kind in zip(axes, kinds, strict=True):
+            ends = []
+            for index, ((_, depth), runs) in enumerate((k, v) for k, v in groups.items() if k[0] == kind):
+                errors = np.array([[record.train_error for record in run.records] for run in runs])
+                epochs = np.arange(1, errors.shape[1] + 1)
+                line = dict(style_of(kind), marker=MARKERS[index % len(MARKERS)])
+                ax.plot(epochs, errors.mean(0), **line)
+                ax.fill_between(epochs, errors.min(0), errors.max(0), color=line["color"], alpha=0.15, lw=0)
+                ends.append((errors[:, -1].mean(), f"{NAMES[kind]}-{depth}"))
+            _label_ends(ax, epochs[-1], ends, gap=7, top=100)
+            ax.set_title(NAMES[kind])
+            ax.set_xlabel("epoch")
+            ax.set_ylim(0, 100)
+            ax.set_xlim(0.7, epochs[-1] + 0.1)
+        axes[0].set_ylabel("training error (%)")
+
+    return Figure(draw, caption, alt, size=(6.4, 3.8) if len(kinds) == 1 else (7.6, 4.0))
+
+
+def _label_ends(ax, x: float, ends: list[tuple[float, str]], gap: float, top: float) -> None:
+    """Write each label beside its line's last point, pushed upward so that no two overlap."""
+    floor = -np.inf
+    for y, text in sorted(ends):
+        floor = max(y, floor + gap)
+        ax.annotate(text, (x, min(floor, top)), xytext=(7, 0), textcoords="offset points", va="center",
+                    fontsize=9.5, annotation_clip=False)  # fmt: skip
+
+
+def error_by_depth(
+    outcomes: Sequence[Outcome], caption: str, alt: str, guess: Mapping[int, float] | None = None
+) -> Figure:
+    """Return the last epoch's training error against depth: a line through the means, a mark for every seed."""
+    groups = group(outcomes)
+
+    def draw(canvas, ink):
+        ax = canvas.subplots()
+        depths = sorted({depth for _, depth in groups})
+        place = {depth: index for index, depth in enumerate(depths)}
+        kinds = list(dict.fromkeys(kind for kind, _ in groups))
+        ends = []
+        for index, kind in enumerate(kinds):
+            own = [depth for depth in depths if (kind, depth) in groups]
+            last = [[run.last.train_error for run in groups[kind, depth]] for depth in own]
+            means = [np.mean(values) for values in last]
+            ax.plot([place[d] for d in own], means, **style_of(kind), marker=MARKERS[index])
+            for depth, values in zip(own, last, strict=True):
+                ax.plot([place[depth]] * len(values), values, ls="", marker="_", ms=9, color=style_of(kind)["color"])
+            ends.append((means[-1], NAMES[kind]))
+        if guess:
+            shown = [depth for depth in depths if depth in guess]
+            ax.plot([place[d] for d in shown], [guess[d] for d in shown], ls=":", color=ink["soft"], marker="x")
+            ends.append((guess[shown[-1]], "your guess"))
+        _label_ends(ax, len(depths) - 1, ends, gap=6, top=100)
+        ax.set_xticks(range(len(depths)), [str(depth) for depth in depths])
+        ax.set_xlabel("depth (weighted layers)")
+        ax.set_ylabel("training error (%)")
+        ax.set_ylim(-2, 100)
+
+    return Figure(draw, caption, alt)
+
+
+def gradient_profile(
+    norms: Mapping[tuple[str, int], Sequence[Mapping[str, float]]], caption: str, alt: str
+) -> Figure:
+    """Return gradient norms (log scale) along the convolutions, input left: one line a network.
+
+    ``norms[shortcut, depth]`` lists one ``probes.gradient_norms`` result per seed; a line is the geometric
+    mean, its band the range over seeds. The linear layer at the end is left out.
+    """
+
+    def draw(canvas, ink):
+        ax = canvas.subplots()
+        for index, ((kind, depth), seeds) in enumerate(norms.items()):
+            logs = np.log10([list(seed.values())[:-1] for seed in seeds])  # (seeds, convolutions)
+            layers = np.arange(1, logs.shape[1] + 1)
+            line = dict(style_of(kind), label=f"{NAMES[kind]}-{depth}")
+            ax.plot(layers, 10 ** logs.mean(0), marker=MARKERS[index], markevery=max(1, depth // 8), **line)
+            ax.fill_between(layers, 10 ** logs.min(0), 10 ** logs.max(0), color=line["color"], alpha=0.15, lw=0)
+        ax.set_yscale("log")
+        ax.set_xlabel("convolution, from the input (left) to the output (right)")
+        ax.set_ylabel("norm of the weight gradient")
+        ax.legend(handlelength=3)
+
+    return Figure(draw, caption, alt, size=(6.4, 4.0))
+
+
+def block_diagrams(blocks: Mapping[str, nn.Module]) -> Figure:
+    """Return a drawing of basic blocks, made from the blocks themselves.
+
+    A solid arc is an identity shortcut, a dashed one a shortcut that changes the shape (He et al. 2015, Fig. 3).
+    """
+
+    def draw(canvas, ink):
+        for ax, (title, block) in zip(canvas.subplots(1, len(blocks), squeeze=False)[0], blocks.items(), strict=True):
+            _draw_block(ax, block, ink)
+            ax.set_title(title, fontsize=11)
+
+    names = "; ".join(
+        f"{title}: {' → '.join(text for _, text in _steps(block))}" for title, block in blocks.items()
+    )
+    return Figure(
+        draw,
+        "The blocks compared here, drawn from the live modules. Both hold the same weights; only the shortcut differs.",
+        f"Block diagrams from input x to output y. {names}. The residual block has an arc from x to the addition.",
+        size=(6.4, 4.3),
+    )
+
+
+def _steps(block: nn.Module) -> list[tuple[str, str]]:
+    """Return (kind, label) for every operation of a basic block, in order."""
+    steps = []
+    for name, module in block.named_children():
+        if isinstance(module, nn.Conv2d):
+            steps.append(("conv", f"{module.kernel_size[0]}×{module.kernel_size[1]} conv, {module.out_channels}"))
+        elif isinstance(module, nn.BatchNorm2d):
+            steps.append(("norm", "batch norm"))
+        elif isinstance(module, nn.ReLU):
+            steps.append(("relu", "ReLU"))
+        elif name == "downsample" and module.kind != "none":
+            steps.append(("add", "+"))
+    return steps
+
+
+def _draw_block(ax, block: nn.Module, ink: Mapping[str, str]) -> None:
+    from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+    ax.axis("off")
+    ax.set_xlim(-1.6, 2.0)
+    steps = _steps(block)
+    ax.set_ylim(-len(steps) - 0.75, 0.75)
+    fill = {"conv": ON, "norm": "#009E73", "relu": "#CC79A7", "add": ink["paper"]}
+
+    def arrow(start: float, end: float) -> None:
+        ax.add_patch(FancyArrowPatch((0, start), (0, end), arrowstyle="-|>", mutation_scale=9, lw=1.1,
+                                     color=ink["soft"], shrinkA=0, shrinkB=0))  # fmt: skip
+
+    ax.text(0, 0.35, "x", ha="center", va="center", style="italic")
+    arrow(0.15, -0.7)
+    for index, (kind, label) in enumerate(steps, start=1):
+        half = 0.3 if kind != "add" else 0.27
+        width = 1.0 if kind != "add" else 0.2
+        ax.add_patch(FancyBboxPatch((-width, -index - half + 0.05), 2 * width, 2 * half - 0.1,
+                                    boxstyle="round,pad=0.03,rounding_size=0.12", fc=fill[kind] + "33" if kind != "add" else ink["paper"],
+                                    ec=fill[kind] if kind != "add" else ink["ink"], lw=1.2))  # fmt: skip
+        ax.text(0, -index, label, ha="center", va="center", fontsize=10)
+        arrow(-index - half, -index - 1 + (0.3 if index < len(steps) else 0.45))
+        if kind == "add":
+            dash = "-" if block.downsample.is_identity else "--"
+            ax.add_patch(FancyArrowPatch((0.1, 0.05), (0.27, -index), connectionstyle=f"arc,angleA=0,angleB=0,armA=95,armB=80,rad=18",
+                                         arrowstyle="-|>", mutation_scale=10, lw=2, color=ON, ls=dash, shrinkA=0, shrinkB=0))  # fmt: skip
+            ax.text(1.72, -index / 2, "shortcut", rotation=-90, ha="center", va="center", fontsize=9.5, color=ink["ink"])
+    ax.text(0, -len(steps) - 0.62, "y", ha="center", va="center", style="italic")
