@@ -132,6 +132,32 @@ class Table:
         )
 
 
+def glue(name: str, figure: Figure) -> None:
+    """Show a figure and let other pages of the book paste it under ``name`` (myst-nb's glue)."""
+    from IPython.display import display
+
+    bundle = {"text/html": figure._repr_html_(), "text/plain": repr(figure)}
+    display(bundle, raw=True, metadata={"scrapbook": {"name": name, "mime_prefix": ""}})
+
+
+def say(text: str) -> None:
+    """Show a sentence of Markdown that holds this run's numbers."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(text))
+
+
+def results_table(outcomes: Iterable[Outcome], caption: str) -> Table:
+    """Return the errors after the last epoch, mean ± standard deviation over seeds, a row a network."""
+    rows = []
+    for (kind, depth), runs in group(outcomes).items():
+        ended = [run for run in runs if not run.diverged]
+        train = [run.last.train_error for run in ended]
+        test = [run.last.test_error for run in ended]
+        rows.append((f"{NAMES[kind]}-{depth}", mean_sd(train), mean_sd(test), len(ended)))
+    return table(["network", "training error (%)", "test error (%)", "seeds"], rows, caption)
+
+
 def group(outcomes: Iterable[Outcome]) -> dict[tuple[str, int], list[Outcome]]:
     """Return the outcomes by (shortcut, depth), in the order in which they first appear."""
     groups: dict[tuple[str, int], list[Outcome]] = {}
@@ -143,6 +169,8 @@ def group(outcomes: Iterable[Outcome]) -> dict[tuple[str, int], list[Outcome]]:
 def mean_sd(values: Sequence[float], digits: int = 1) -> str:
     """Return ``mean ± standard deviation`` of a sample (n - 1), as text."""
     values = np.asarray(values, dtype=float)
+    if not len(values):
+        return "–"
     spread = values.std(ddof=1) if len(values) > 1 else float("nan")
     return f"{values.mean():.{digits}f} ± {spread:.{digits}f}"
 
@@ -306,7 +334,7 @@ def _draw_block(ax, block: nn.Module, ink: Mapping[str, str]) -> None:
     ax.axis("off")
     ax.set_xlim(-1.6, 2.0)
     steps = _steps(block)
-    ax.set_ylim(-len(steps) - 0.75, 0.75)
+    ax.set_ylim(-len(steps) - 0.95, 0.75)
     fill = {"conv": ON, "norm": "#009E73", "relu": "#CC79A7", "add": ink["paper"]}
 
     def arrow(start: float, end: float) -> None:
@@ -328,4 +356,4 @@ def _draw_block(ax, block: nn.Module, ink: Mapping[str, str]) -> None:
             ax.add_patch(FancyArrowPatch((0.1, 0.05), (0.27, -index), connectionstyle=f"arc,angleA=0,angleB=0,armA=95,armB=80,rad=18",
                                          arrowstyle="-|>", mutation_scale=10, lw=2, color=ON, ls=dash, shrinkA=0, shrinkB=0))  # fmt: skip
             ax.text(1.72, -index / 2, "shortcut", rotation=-90, ha="center", va="center", fontsize=9.5, color=ink["ink"])
-    ax.text(0, -len(steps) - 0.62, "y", ha="center", va="center", style="italic")
+    ax.text(0, -len(steps) - 0.72, "y", ha="center", va="center", style="italic")
