@@ -28,8 +28,10 @@ def check_images(x: Tensor, channels: int) -> None:
             "convert with torch.as_tensor(images)"
         )
     if x.dim() != 4 or x.shape[1] != channels:
-        hint = "add the batch dimension with images.unsqueeze(0)" if x.dim() == 3 else (
-            f"build the network with in_channels={x.shape[1]}" if x.dim() == 4 else "reshape the batch"
+        hint = (
+            "add the batch dimension with images.unsqueeze(0)"
+            if x.dim() == 3
+            else (f"build the network with in_channels={x.shape[1]}" if x.dim() == 4 else "reshape the batch")
         )
         raise ValueError(f"images must have shape (N, {channels}, H, W), got {tuple(x.shape)}; {hint}")
     if not x.is_floating_point():
@@ -56,9 +58,7 @@ class Shortcut(nn.Sequential):
     Raises ``ValueError`` for an unknown kind, or if ``"A"`` would have to drop channels.
     """
 
-    def __init__(
-        self, kind: str, in_channels: int, out_channels: int, stride: int = 1, normalization: str = "batch"
-    ):
+    def __init__(self, kind: str, in_channels: int, out_channels: int, stride: int = 1, normalization: str = "batch"):
         choose("shortcut", kind, SHORTCUTS)
         keeps_shape = in_channels == out_channels and stride == 1
         projects = kind == "C" or (kind == "B" and not keeps_shape)

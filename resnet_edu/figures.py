@@ -182,7 +182,7 @@ def digit_samples(data: Dataset) -> Figure:
         axes = canvas.subplots(1, data.num_classes)
         for label, ax in enumerate(axes):
             image = data.train.images[data.train.labels == label][0, 0]  # (H, W)
-            ax.imshow(image.cpu(), cmap="gray", interpolation="nearest")
+            ax.imshow(image.cpu().numpy(), cmap="gray", interpolation="nearest")
             ax.set_title(data.classes[label], fontsize=10)
             ax.axis("off")
 
@@ -251,12 +251,19 @@ def error_by_depth(
             means = [np.mean(values) for values in last]
             ax.plot([place[d] for d in own], means, **style_of(kind), marker=MARKERS[index])
             for depth, values in zip(own, last, strict=True):
-                ax.plot([place[depth]] * len(values), values, ls="", marker="_", ms=9, color=style_of(kind)["color"])
+                ax.plot(
+                    [place[depth]] * len(values),
+                    values,
+                    ls="",
+                    marker="_",
+                    ms=9,
+                    color=style_of(kind)["color"],
+                )
             ends.append((means[-1], NAMES[kind]))
         if guess:
             shown = [depth for depth in depths if depth in guess]
             ax.plot([place[d] for d in shown], [guess[d] for d in shown], ls=":", color=ink["soft"], marker="x")
-            ends.append((guess[shown[-1]], "your guess"))
+            ends.append((guess[shown[-1]], "the guess"))
         _label_ends(ax, len(depths) - 1, ends, gap=6, top=100)
         ax.set_xticks(range(len(depths)), [str(depth) for depth in depths])
         ax.set_xlabel("depth (weighted layers)")
@@ -266,9 +273,7 @@ def error_by_depth(
     return Figure(draw, caption, alt)
 
 
-def gradient_profile(
-    norms: Mapping[tuple[str, int], Sequence[Mapping[str, float]]], caption: str, alt: str
-) -> Figure:
+def gradient_profile(norms: Mapping[tuple[str, int], Sequence[Mapping[str, float]]], caption: str, alt: str) -> Figure:
     """Return gradient norms (log scale) along the convolutions, input left: one line a network.
 
     ``norms[shortcut, depth]`` lists one ``probes.gradient_norms`` result per seed; a line is the geometric
@@ -302,9 +307,7 @@ def block_diagrams(blocks: Mapping[str, nn.Module]) -> Figure:
             _draw_block(ax, block, ink)
             ax.set_title(title, fontsize=11)
 
-    names = "; ".join(
-        f"{title}: {' → '.join(text for _, text in _steps(block))}" for title, block in blocks.items()
-    )
+    names = "; ".join(f"{title}: {' → '.join(text for _, text in _steps(block))}" for title, block in blocks.items())
     return Figure(
         draw,
         "The blocks compared here, drawn from the live modules. Both hold the same weights; only the shortcut differs.",
@@ -353,7 +356,16 @@ def _draw_block(ax, block: nn.Module, ink: Mapping[str, str]) -> None:
         arrow(-index - half, -index - 1 + (0.3 if index < len(steps) else 0.45))
         if kind == "add":
             dash = "-" if block.downsample.is_identity else "--"
-            ax.add_patch(FancyArrowPatch((0.1, 0.05), (0.27, -index), connectionstyle=f"arc,angleA=0,angleB=0,armA=95,armB=80,rad=18",
+            ax.add_patch(FancyArrowPatch((0.1, 0.05), (0.27, -index), connectionstyle="arc,angleA=0,angleB=0,armA=95,armB=80,rad=18",
                                          arrowstyle="-|>", mutation_scale=10, lw=2, color=ON, ls=dash, shrinkA=0, shrinkB=0))  # fmt: skip
-            ax.text(1.72, -index / 2, "shortcut", rotation=-90, ha="center", va="center", fontsize=9.5, color=ink["ink"])
+            ax.text(
+                1.72,
+                -index / 2,
+                "shortcut",
+                rotation=-90,
+                ha="center",
+                va="center",
+                fontsize=9.5,
+                color=ink["ink"],
+            )
     ax.text(0, -len(steps) - 0.72, "y", ha="center", va="center", style="italic")

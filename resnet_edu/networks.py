@@ -5,8 +5,16 @@ A plain twin is the same network with ``shortcut="none"``: same layers, same par
 
 from torch import Tensor, nn
 
-from resnet_edu.blocks import NORMALIZATIONS, SHORTCUTS, BasicBlock, check_images, choose, conv3x3, make_identity
-from resnet_edu.blocks import normalizer
+from resnet_edu.blocks import (
+    NORMALIZATIONS,
+    SHORTCUTS,
+    BasicBlock,
+    check_images,
+    choose,
+    conv3x3,
+    make_identity,
+    normalizer,
+)
 
 
 class ResNet(nn.Module):
@@ -140,6 +148,11 @@ def deepened(network: ResNet, depth: int) -> ResNet:
     if depth <= old_depth:
         raise ValueError(f"depth must be larger than the network's {old_depth}, got {depth}")
     first = network.blocks[0]
+    if first.downsample.kind != "none":
+        raise ValueError(
+            f"only a plain network can be deepened by identity layers, got shortcut={first.downsample.kind!r}; "
+            'build it with shortcut="none"'
+        )
     deeper = cifar_resnet(
         depth,
         shortcut="none",

@@ -24,6 +24,4 @@ HE2015_TABLE_2 = _he2015(
 )
 
 # CIFAR-10 test error of residual networks by depth (110: best of five runs, mean 6.61, deviation 0.16).
-HE2015_TABLE_6 = _he2015(
-    "Table 6", {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43, 1202: 7.93}, "% test error"
-)
+HE2015_TABLE_6 = _he2015("Table 6", {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43, 1202: 7.93}, "% test error")

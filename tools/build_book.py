@@ -1,6 +1,6 @@
 """Build the book: check what it needs, run the pages that changed, and say where the result is.
 
-    python tools/build_book.py
+python tools/build_book.py
 """
 
 import hashlib
@@ -51,9 +51,18 @@ def main() -> None:
     else:
         done.unlink(missing_ok=True)
         forget_outputs_of_another_package(package)
-        command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "-n", "-W", "--keep-going", str(ROOT / "book")]
+        command = [
+            str(Path(sys.executable).with_name("jupyter-book")),
+            "build",
+            "-n",
+            "-W",
+            "--keep-going",
+            str(ROOT / "book"),
+        ]
         if subprocess.run(command, cwd=ROOT).returncode:
-            sys.exit("the book was not built: see the messages above (reports of failed pages: book/_build/html/reports)")
+            sys.exit(
+                "the book was not built: see the messages above (reports of failed pages: book/_build/html/reports)"
+            )
         done.write_text(json.dumps(everything))
     print(f"\nOpen the book: {PAGE.as_uri()}")
 

@@ -1,6 +1,6 @@
 """Draw the logo and the favicon: a signal, two layers on it, and the shortcut around them.
 
-    python tools/draw_logo.py    writes book/assets/logo.svg and book/assets/favicon.svg
+python tools/draw_logo.py    writes book/assets/logo.svg and book/assets/favicon.svg
 """
 
 from pathlib import Path
@@ -18,9 +18,7 @@ MARK = f"""<path d="M8 34H56" stroke="{OFF}" stroke-width="4" stroke-dasharray="
 
 def svg(title: str, box: str) -> str:
     """Return the mark as a picture that shows the part ``box`` of it."""
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" role="img" aria-label="{title}">\n{MARK}\n</svg>\n'
-    )
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" role="img" aria-label="{title}">\n{MARK}\n</svg>\n'
 
 
 if __name__ == "__main__":

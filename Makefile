@@ -1,0 +1,45 @@
+# Two commands matter: `make book` and `make test`. Each does all of its own set-up.
+.DEFAULT_GOAL := help
+.PHONY: help book serve lab test venv browser lint requirements clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+book: .venv/.ready ## build the book and say where it is
+	@$(BIN)/python tools/build_book.py
+
+serve: book ## build the book and serve it on a free port (PORT=8000 asks for one)
+	@$(BIN)/python tools/serve.py $(PORT)
+
+lab: .venv/.ready ## open JupyterLab on the chapters
+	$(BIN)/jupyter lab --notebook-dir=book/chapters
+
+test: .venv/.ready browser ## run all tests: units, notebooks, the built book in a browser
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest
+
+venv: ## make the environment anew
+	rm -rf .venv
+	$(MAKE) .venv/.ready
+
+browser: .venv/.ready
+	@$(BIN)/python tools/get_browser.py
+
+requirements: .venv/.ready ## compile requirements.txt from pyproject.toml
+	$(BIN)/python tools/compile_requirements.py
+
+clean: ## remove what was built
+	rm -rf book/_build build dist
+
+.venv/.ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, $$($(PYTHON) --version 2>&1) was found; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+	  { echo "this Python cannot make environments; on Debian or Ubuntu: apt-get install python3-venv"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@

@@ -1,0 +1,93 @@
+"""Every page of the built book in a real browser, with every outside request blocked."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import ROOT  # noqa: F401  (puts tools/ on the path)
+from get_browser import find
+from playwright.sync_api import sync_playwright
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = find()
+    assert program, "no Chromium or Chrome on this machine; get one with: make browser"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser, html):
+    """Open a page of the book from disk; return it and the list of what went wrong."""
+    contexts = []
+
+    def opened(name, scheme="light", width=1280, **options):
+        context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        page, problems = context.new_page(), []
+        context.route(lambda url: url.startswith("http"), lambda route: (problems.append(route.request.url), route.abort()))
+        page.on("console", lambda message: message.type == "error" and problems.append(message.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))
+        page.goto((html / name).as_uri())
+        page.wait_for_load_state("load")
+        page.wait_for_timeout(800)
+        return page, problems
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+PAGES = ["index.html", "chapters/degradation.html", "appendix/bibliography.html", "search.html", "genindex.html"]
+
+
+def test_every_page_is_listed_here(html):
+    assert {str(path.relative_to(html)) for path in html.rglob("*.html") if "_static" not in path.parts} == set(PAGES)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_whole_and_accessible_with_the_network_cut(open_page, name, scheme):
+    page, problems = open_page(name, scheme)
+    assert page.locator("html").get_attribute("data-theme") == scheme
+    assert problems == []
+    serious = [
+        (found["id"], [node["html"][:200] for node in found["nodes"]][:3])
+        for found in Axe().run(page).response["violations"]
+        if found["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_sideways_scroll_on_a_phone(open_page, name):
+    page, _ = open_page(name, width=390)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_figures_show_the_version_for_the_mode(open_page, scheme):
+    page, _ = open_page("chapters/degradation.html", scheme)
+    assert page.locator("figure.rf").count() >= 5
+    for figure in page.locator("figure.rf").all():
+        shown = [image for image in figure.locator("img").all() if image.is_visible()]
+        assert len(shown) == 1 and f"rf-{scheme}" in shown[0].get_attribute("class")
+        assert len(shown[0].get_attribute("alt")) > 20
+
+
+def test_equations_are_set_and_answers_unfold(open_page):
+    page, _ = open_page("chapters/degradation.html")
+    page.wait_for_selector("mjx-container")
+    answer = page.locator("details:not(.hide)").first
+    assert not answer.locator("p").first.is_visible()
+    answer.locator("summary").click()
+    assert answer.locator("p").first.is_visible()
+
+
+def test_front_page_shows_the_chapters_figure_and_leads_to_it(open_page):
+    page, _ = open_page("index.html")
+    assert page.locator("figure.rf img.rf-light").is_visible()
+    page.locator(".sd-card a").first.click()
+    assert page.url.endswith("chapters/degradation.html")

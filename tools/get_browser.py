@@ -1,0 +1,58 @@
+"""Find a Chromium for the browser tests; install one where there is none.
+
+    python tools/get_browser.py    prints the program that the tests will use
+
+In this order: the system's Chromium or Chrome, Debian's package, Playwright's own.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+
+
+def find() -> str | None:
+    """Return the path of a Chromium on this machine, or None."""
+    for name in NAMES:
+        if path := shutil.which(name):
+            return path
+    if MAC.exists():
+        return str(MAC)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+    return own if Path(own).exists() else None
+
+
+def install() -> None:
+    """Install Debian's Chromium where that is possible, else Playwright's own."""
+    release = Path("/etc/os-release")
+    debian = release.exists() and "\nID=debian\n" in "\n" + release.read_text()
+    if debian and hasattr(os, "geteuid"):
+        sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+        commands = [
+            [*sudo, "apt-get", "update", "-qq"],
+            [*sudo, "apt-get", "install", "-y", "-qq", "chromium"],
+        ]
+        if all(subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0 for command in commands):
+            return
+    subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
+
+
+def main() -> None:
+    """Run the command line."""
+    if not find():
+        print("no Chromium or Chrome found, installing one", flush=True)
+        install()
+    if not (path := find()):
+        sys.exit("no browser could be installed; install Chromium or Chrome by hand, then run the command again")
+    print(f"browser: {path}")
+
+
+if __name__ == "__main__":
+    main()
