@@ -338,7 +338,7 @@ def _draw_block(ax, block: nn.Module, ink: Mapping[str, str]) -> None:
     ax.set_xlim(-1.6, 2.0)
     steps = _steps(block)
     ax.set_ylim(-len(steps) - 0.95, 0.75)
-    fill = {"conv": ON, "norm": "#009E73", "relu": "#CC79A7", "add": ink["paper"]}
+    fill = {"conv": ON, "norm": "#009E73", "relu": "#CC79A7"}
 
     def arrow(start: float, end: float) -> None:
         ax.add_patch(FancyArrowPatch((0, start), (0, end), arrowstyle="-|>", mutation_scale=9, lw=1.1,
@@ -347,25 +347,19 @@ def _draw_block(ax, block: nn.Module, ink: Mapping[str, str]) -> None:
     ax.text(0, 0.35, "x", ha="center", va="center", style="italic")
     arrow(0.15, -0.7)
     for index, (kind, label) in enumerate(steps, start=1):
-        half = 0.3 if kind != "add" else 0.27
-        width = 1.0 if kind != "add" else 0.2
-        ax.add_patch(FancyBboxPatch((-width, -index - half + 0.05), 2 * width, 2 * half - 0.1,
-                                    boxstyle="round,pad=0.03,rounding_size=0.12", fc=fill[kind] + "33" if kind != "add" else ink["paper"],
-                                    ec=fill[kind] if kind != "add" else ink["ink"], lw=1.2))  # fmt: skip
+        adds = kind == "add"
+        half, width = (0.27, 0.2) if adds else (0.3, 1.0)
+        face, edge = (ink["paper"], ink["ink"]) if adds else (fill[kind] + "33", fill[kind])
+        box = FancyBboxPatch((-width, 0.05 - index - half), 2 * width, 2 * half - 0.1, fc=face, ec=edge, lw=1.2,
+                             boxstyle="round,pad=0.03,rounding_size=0.12")  # fmt: skip
+        ax.add_patch(box)
         ax.text(0, -index, label, ha="center", va="center", fontsize=10)
         arrow(-index - half, -index - 1 + (0.3 if index < len(steps) else 0.45))
-        if kind == "add":
+        if adds:
             dash = "-" if block.downsample.is_identity else "--"
-            ax.add_patch(FancyArrowPatch((0.1, 0.05), (0.27, -index), connectionstyle="arc,angleA=0,angleB=0,armA=95,armB=80,rad=18",
-                                         arrowstyle="-|>", mutation_scale=10, lw=2, color=ON, ls=dash, shrinkA=0, shrinkB=0))  # fmt: skip
-            ax.text(
-                1.72,
-                -index / 2,
-                "shortcut",
-                rotation=-90,
-                ha="center",
-                va="center",
-                fontsize=9.5,
-                color=ink["ink"],
-            )
+            way = "arc,angleA=0,angleB=0,armA=95,armB=80,rad=18"
+            arc = FancyArrowPatch((0.1, 0.05), (0.27, -index), connectionstyle=way, arrowstyle="-|>", color=ON, lw=2,
+                                  ls=dash, mutation_scale=10, shrinkA=0, shrinkB=0)  # fmt: skip
+            ax.add_patch(arc)
+            ax.text(1.72, -index / 2, "shortcut", rotation=-90, ha="center", va="center", fontsize=9.5)
     ax.text(0, -len(steps) - 0.72, "y", ha="center", va="center", style="italic")

@@ -1,0 +1,93 @@
+"""The repository as a maintainer and an installer meet it."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import venv
+
+import pytest
+from conftest import ROOT
+
+import resnet_edu
+
+# What Colab preinstalls (backend of autumn 2026), as far as the package asks for it.
+COLAB = {
+    "torch": "2.11.0", "torchvision": "0.26.0", "numpy": "2.0.2", "matplotlib": "3.10.0", "scikit-learn": "1.6.1",
+    "joblib": "1.5.1", "tqdm": "4.67.1", "ipywidgets": "7.7.1", "anywidget": "0.9.21",
+}  # fmt: skip
+
+
+def test_installing_where_colabs_versions_are_moves_nothing(tmp_path):
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path], cwd=ROOT, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    venv.create(tmp_path / "colab", with_pip=False)
+    (site,) = (tmp_path / "colab").glob("lib/python*/site-packages")
+    for name, version in COLAB.items():
+        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    python = tmp_path / "colab" / "bin" / "python"
+    command = ["-m", "pip", "--python", python, "install", "--dry-run", "--no-index", "--quiet", "--report", "-", wheel]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [item["metadata"]["name"] for item in json.loads(done.stdout)["install"]] == ["resnet-edu"]
+
+
+def test_requirements_are_exact_and_name_no_index():
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.match(r"[A-Za-z0-9_.-]+(\[[a-z,]+\])?==\S+", line) for line in lines)
+    assert {"d2l==0.17.0", "jupyter-book==1.0.4.post1"} <= {line.split(" ")[0] for line in lines}
+
+
+def test_importing_the_package_stays_light():
+    code = "import sys, resnet_edu; print([m for m in ('sklearn', 'matplotlib', 'ipywidgets', 'IPython') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+    assert resnet_edu.__version__ in (ROOT / "pyproject.toml").read_text()
+
+
+def test_vendored_files_are_the_ones_in_the_manifest():
+    import vendor
+
+    assert vendor.check() == []
+
+
+def test_a_changed_vendored_file_is_noticed(tmp_path, monkeypatch):
+    import vendor
+
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({"files": {"a.js": "0", "b.js": "0"}}))
+    (tmp_path / "a.js").write_text("changed")
+    monkeypatch.setattr(vendor, "VENDOR", tmp_path)
+    monkeypatch.setattr(vendor, "MANIFEST", manifest)
+    assert vendor.check() == ["a.js: changed", "b.js: missing"]
+
+
+def test_the_server_explains_an_occupied_port_and_a_wrong_one():
+    import serve
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(SystemExit, match="cannot be used .* leave it out to get a free one"):
+            serve.open_server(taken.getsockname()[1])
+    with pytest.raises(SystemExit, match="the port must be a number from 0 to 65535, got 'http'"):
+        serve.main(["http"])
+
+
+def test_a_missing_kernel_is_explained(monkeypatch):
+    import build_book
+
+    monkeypatch.setattr(build_book.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match="ipykernel is missing.*make venv"):
+        build_book.check_kernel()
+
+
+def test_a_missing_browser_is_explained(monkeypatch):
+    import get_browser
+
+    monkeypatch.setattr(get_browser, "find", lambda: None)
+    monkeypatch.setattr(get_browser, "install", lambda: None)
+    with pytest.raises(SystemExit, match="install Chromium or Chrome by hand"):
+        get_browser.main()
