@@ -42,7 +42,8 @@ def test_requirements_are_exact_and_name_no_index():
 
 
 def test_importing_the_package_stays_light():
-    code = "import sys, resnet_edu; print([m for m in ('sklearn', 'matplotlib', 'ipywidgets', 'IPython') if m in sys.modules])"
+    heavy = ("sklearn", "matplotlib", "ipywidgets", "IPython")
+    code = f"import sys, resnet_edu.networks, resnet_edu.datasets; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
     assert resnet_edu.__version__ in (ROOT / "pyproject.toml").read_text()
 
