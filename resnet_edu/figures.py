@@ -21,7 +21,7 @@ NAMES = {"none": "plain", "A": "residual", "B": "residual, option B", "C": "resi
 
 _INK = {
     "light": {"ink": "#1f2328", "soft": "#59636e", "grid": "#d5dae0", "paper": "#ffffff"},
-    "dark": {"ink": "#e6e9ed", "soft": "#a5aeb8", "grid": "#3a424c", "paper": "#14181e"},
+    "dark": {"ink": "#e6e9ed", "soft": "#a5aeb8", "grid": "#3a424c", "paper": "#121212"},
 }
 
 # Book pages, Colab and JupyterLab say "dark" in different ways; without any of them the light one shows.
