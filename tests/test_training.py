@@ -100,3 +100,12 @@ def test_deep_plain_networks_have_growing_gradients_and_residual_ones_do_not(dig
         return norms[1] / norms[-2]
 
     assert ratio("none") > 100 and ratio("A") < 20
+
+
+def test_a_trials_seed_orders_the_batches_too(digits):
+    trial = Trial(8, "A", seed=1, width=4, config=TrainConfig(epochs=1))
+    by_hand = {
+        seed: next(train(trial.build(digits), digits, TrainConfig(epochs=1, seed=seed))).train_loss for seed in (0, 1)
+    }
+    assert by_hand[0] != pytest.approx(by_hand[1], rel=1e-6)
+    assert run_trial(trial, digits).last.train_loss == pytest.approx(by_hand[1], rel=1e-4)
