@@ -28,11 +28,11 @@ def check_images(x: Tensor, channels: int) -> None:
             "convert with torch.as_tensor(images)"
         )
     if x.dim() != 4 or x.shape[1] != channels:
-        hint = (
-            "add the batch dimension with images.unsqueeze(0)"
-            if x.dim() == 3
-            else (f"build the network with in_channels={x.shape[1]}" if x.dim() == 4 else "reshape the batch")
-        )
+        hints = {
+            3: "add the batch dimension with images.unsqueeze(0)",
+            4: f"build the network with in_channels={x.shape[1] if x.dim() > 1 else 1}",
+        }
+        hint = hints.get(x.dim(), "reshape the batch")
         raise ValueError(f"images must have shape (N, {channels}, H, W), got {tuple(x.shape)}; {hint}")
     if not x.is_floating_point():
         raise TypeError(

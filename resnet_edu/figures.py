@@ -96,27 +96,23 @@ class Figure:
         return f"Figure: {self.caption}\n{self.alt}"
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]], caption: str) -> "Table":
-    """Return a table that a notebook shows as its last expression; first column left, the others right."""
-    return Table(list(header), [[str(cell) for cell in row] for row in rows], caption)
-
-
 class Table:
-    """A table with a caption, shown as HTML with real header cells."""
+    """A table with a caption, shown as HTML with real header cells; first column left, the others right."""
 
-    def __init__(self, header: list[str], rows: list[list[str]], caption: str):
-        self.header, self.rows, self.caption = header, rows, caption
+    def __init__(self, header: Sequence[str], rows: Iterable[Sequence[object]], caption: str):
+        self.header, self.caption = list(header), caption
+        self.rows = [[str(cell) for cell in row] for row in rows]
 
     def _repr_html_(self) -> str:
-        def cells(row: list[str], first: str) -> str:
-            rest = "".join(f'<td style="text-align:right">{html.escape(cell)}</td>' for cell in row[1:])
+        def cells(first: str, *others: str) -> str:
+            rest = "".join(f'<td style="text-align:right">{html.escape(cell)}</td>' for cell in others)
             return f'<tr><th scope="row" style="text-align:left">{html.escape(first)}</th>{rest}</tr>'
 
         head = "".join(
             f'<th scope="col" style="text-align:{"right" if i else "left"}">{html.escape(name)}</th>'
             for i, name in enumerate(self.header)
         )
-        body = "".join(cells(row, row[0]) for row in self.rows)
+        body = "".join(cells(*row) for row in self.rows)
         return (
             f'<div class="rf-table" style="overflow-x:auto" tabindex="0" role="region" '
             f'aria-label="{html.escape(self.caption, quote=True)}"><table class="table">'
@@ -126,10 +122,8 @@ class Table:
 
     def __repr__(self) -> str:
         widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
-        lines = [[self.header, *self.rows], self.caption]
-        return "\n".join(
-            [*("  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in lines[0]), lines[1]]
-        )
+        lines = ["  ".join(map(str.rjust, row, widths)) for row in (self.header, *self.rows)]
+        return "\n".join([*lines, self.caption])
 
 
 def glue(name: str, figure: Figure) -> None:
@@ -155,7 +149,7 @@ def results_table(outcomes: Iterable[Outcome], caption: str) -> Table:
         train = [run.last.train_error for run in ended]
         test = [run.last.test_error for run in ended]
         rows.append((f"{NAMES[kind]}-{depth}", mean_sd(train), mean_sd(test), len(ended)))
-    return table(["network", "training error (%)", "test error (%)", "seeds"], rows, caption)
+    return Table(["network", "training error (%)", "test error (%)", "seeds"], rows, caption)
 
 
 def group(outcomes: Iterable[Outcome]) -> dict[tuple[str, int], list[Outcome]]:
