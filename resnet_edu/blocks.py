@@ -5,12 +5,16 @@ No operation works in place: a hook that keeps a tensor must find it unchanged l
 Every place has its own ReLU module: a shared one could not be hooked apart.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 SHORTCUTS = ("none", "A", "B", "C")
 NORMALIZATIONS = ("batch", "none")
+MIXINGS = ("add", "scaled-shortcut", "scaled-both", "exclusive-gating", "shortcut-gating", "dropout")
+STRIDE_PLACES = ("1x1", "3x3")
 
 
 def choose(name: str, value: object, allowed: tuple) -> object:
@@ -53,12 +57,21 @@ class Shortcut(nn.Sequential):
     * ``"C"``: 1x1 convolution and normalisation in every block.
 
     It is a ``Sequential`` so that a projection's weights have the names that torchvision gives them
-    (``downsample.0.weight``, ``downsample.1.weight`` …).
+    (``downsample.0.weight``, ``downsample.1.weight`` …). ``bias`` gives the projection a bias; by default it
+    has one where no normalisation follows.
 
     Raises ``ValueError`` for an unknown kind, or if ``"A"`` would have to drop channels.
     """
 
-    def __init__(self, kind: str, in_channels: int, out_channels: int, stride: int = 1, normalization: str = "batch"):
+    def __init__(
+        self,
+        kind: str,
+        in_channels: int,
+        out_channels: int,
+        stride: int = 1,
+        normalization: str = "batch",
+        bias: bool | None = None,
+    ):
         choose("shortcut", kind, SHORTCUTS)
         keeps_shape = in_channels == out_channels and stride == 1
         projects = kind == "C" or (kind == "B" and not keeps_shape)
@@ -69,7 +82,7 @@ class Shortcut(nn.Sequential):
         layers = []
         if projects:
             layers = [
-                nn.Conv2d(in_channels, out_channels, 1, stride, bias=normalization == "none"),
+                conv1x1(in_channels, out_channels, stride, normalization == "none" if bias is None else bias),
                 normalizer(normalization, out_channels),
             ]
         super().__init__(*layers)
@@ -107,52 +120,319 @@ def conv3x3(in_channels: int, out_channels: int, stride: int = 1, bias: bool = F
     return nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=bias)
 
 
-class BasicBlock(nn.Module):
+def conv1x1(in_channels: int, out_channels: int, stride: int = 1, bias: bool = False) -> nn.Conv2d:
+    """Return a 1x1 convolution; at stride 2 it reads one pixel in four."""
+    return nn.Conv2d(in_channels, out_channels, 1, stride, bias=bias)
+
+
+class Mixing(nn.Module):
+    """How a block joins branch ``F`` and shortcut ``h``: plain addition, or what He et al. 2016 tried instead.
+
+    Their Table 1 (the sum is taken by the block; ``g`` is the gate):
+
+    * ``"add"``: ``F + h``.
+    * ``"scaled-shortcut"``: ``F + h/2``. ``"scaled-both"``: ``F/2 + h/2``.
+    * ``"exclusive-gating"``: ``g F + (1 - g) h``. ``"shortcut-gating"``: ``F + (1 - g) h``.
+    * ``"dropout"``: ``F + dropout(h)`` with ratio 0.5.
+
+    The remaining row, a 1x1 convolution as shortcut, is ``Shortcut("C")``. The gate is
+    ``sigmoid(conv1x1(x) + bias)``, ``(N, C_in, H, W) -> (N, C_out, H/stride, W/stride)``; its bias starts at
+    ``gate_bias`` (−6 was their best: the shortcut starts almost open).
+
+    Raises ``ValueError`` for an unknown kind.
+    """
+
+    def __init__(self, kind: str, in_channels: int, out_channels: int, stride: int = 1, gate_bias: float = -6.0):
+        super().__init__()
+        self.kind = choose("mixing", kind, MIXINGS)
+        if kind in ("exclusive-gating", "shortcut-gating"):
+            self.conv = conv1x1(in_channels, out_channels, stride)
+            self.bias = nn.Parameter(torch.full((out_channels, 1, 1), float(gate_bias)))
+        if kind == "dropout":
+            self.dropout = nn.Dropout(0.5)
+
+    def gate(self, x: Tensor) -> Tensor:
+        """Return ``g(x)`` between 0 and 1."""
+        return torch.sigmoid(self.conv(x) + self.bias)
+
+    def branch(self, x: Tensor, y: Tensor) -> Tensor:
+        """Weight the branch's output ``y`` for the block's input ``x``."""
+        if self.kind == "scaled-both":
+            return 0.5 * y
+        return self.gate(x) * y if self.kind == "exclusive-gating" else y
+
+    def shortcut(self, x: Tensor, y: Tensor) -> Tensor:
+        """Weight the shortcut's output ``y`` for the block's input ``x``."""
+        if self.kind in ("scaled-shortcut", "scaled-both"):
+            return 0.5 * y
+        if self.kind in ("exclusive-gating", "shortcut-gating"):
+            return (1 - self.gate(x)) * y
+        return self.dropout(y) if self.kind == "dropout" else y
+
+    def extra_repr(self) -> str:
+        """Name the kind in the printed network."""
+        return f"kind={self.kind!r}"
+
+
+@dataclass(frozen=True)
+class BlockOptions:
+    """What every block can be told, by keyword. Raises ``ValueError`` for an unknown choice.
+
+    * ``shortcut``: ``"none"``, ``"A"``, ``"B"`` or ``"C"``, see ``Shortcut``.
+    * ``normalization``: ``"batch"`` or ``"none"``; without it every convolution has a bias.
+    * ``mixing``, ``gate_bias``: see ``Mixing``.
+    * ``conv_bias``: biases in spite of batch normalisation, which subtracts them again. d2l has them.
+    * ``projection_normalization``: what follows a projection; by default as in the branch (post-activation)
+      or none (pre-activation).
+    """
+
+    shortcut: str = "A"
+    normalization: str = "batch"
+    mixing: str = "add"
+    gate_bias: float = -6.0
+    conv_bias: bool = False
+    projection_normalization: str | None = None
+
+    def __post_init__(self):
+        choose("shortcut", self.shortcut, SHORTCUTS)
+        choose("normalization", self.normalization, NORMALIZATIONS)
+        choose("mixing", self.mixing, MIXINGS)
+
+    @property
+    def bias(self) -> bool:
+        """Whether the convolutions have biases."""
+        return self.conv_bias or self.normalization == "none"
+
+
+class ResidualBlock(nn.Module):
+    """What all blocks share: ``finish(branch(x) + shortcut(x))``, with nothing added in a plain block.
+
+    ``(N, C_in, H, W) -> (N, C_out, ceil(H/stride), ceil(W/stride))`` with ``C_out = expansion * channels``.
+    A subclass makes the layers and says what its branch computes. Options: ``BlockOptions``.
+    """
+
+    expansion = 1
+    activates_first = False
+
+    def add_shortcut(self, in_channels: int, out_channels: int, stride: int, options: BlockOptions) -> None:
+        """Make the path around the branch, under torchvision's name ``downsample``, and the way they join."""
+        normalization = options.projection_normalization or options.normalization
+        self.downsample = Shortcut(options.shortcut, in_channels, out_channels, stride, normalization, options.bias)
+        kind = "add" if options.shortcut == "none" else options.mixing
+        self.mixing = Mixing(kind, in_channels, out_channels, stride, options.gate_bias)
+
+    def residual(self, activated: Tensor) -> Tensor:
+        """Return the branch's output, before any gate."""
+        raise NotImplementedError
+
+    def activate(self, x: Tensor) -> Tensor:
+        """Return what enters the first convolution: ``x`` itself, or normalised and rectified (pre-activation)."""
+        return x
+
+    def carried(self, x: Tensor, activated: Tensor) -> Tensor:
+        """Return what the path brings to the addition, before any gate."""
+        return self.downsample(x)
+
+    def finish(self, y: Tensor) -> Tensor:
+        """Return what the block makes of the sum."""
+        return y
+
+    def branch(self, x: Tensor) -> Tensor:
+        """Return the residual branch ``F(x)`` as it is added. In training mode this moves running statistics."""
+        return self.mixing.branch(x, self.residual(self.activate(x)))
+
+    def shortcut(self, x: Tensor) -> Tensor:
+        """Return what is added to the branch (zeros for a plain block)."""
+        return self.mixing.shortcut(x, self.carried(x, self.activate(x)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``finish(branch(x) + shortcut(x))``."""
+        activated = self.activate(x)  # once: in training mode a second call would move the statistics twice
+        y = self.mixing.branch(x, self.residual(activated))
+        if self.downsample.kind != "none":
+            y = y + self.mixing.shortcut(x, self.carried(x, activated))
+        return self.finish(y)
+
+    @torch.no_grad()
+    def zero_init_last(self) -> None:
+        """Make the branch zero, so that the block starts as its shortcut (Goyal et al. 2017, section 5.1).
+
+        The last normalisation's scale becomes 0, or the last convolution where no normalisation ends the branch.
+        """
+        convolutions = [module for name, module in self.named_children() if name.startswith("conv")]
+        last = getattr(self, f"bn{len(convolutions)}")
+        if self.activates_first or not isinstance(last, nn.BatchNorm2d):
+            last = convolutions[-1]
+            if last.bias is not None:
+                last.bias.zero_()
+        last.weight.zero_()
+
+
+class BasicBlock(ResidualBlock):
     """Two 3x3 convolutions and a shortcut: ``y = relu(branch(x) + shortcut(x))``.
 
     He et al. 2015, Fig. 2 and Fig. 5 left; each convolution is followed by batch normalisation, and the
     second ReLU stands after the addition. ``(N, C_in, H, W) -> (N, C_out, ceil(H/stride), ceil(W/stride))``.
 
     With ``shortcut="none"`` the block is plain: ``y = relu(branch(x))``, same weights as with ``"A"``.
-
-    Raises ``ValueError`` for an unknown shortcut or normalisation.
+    Options and errors: ``BlockOptions``.
     """
 
-    expansion = 1
+    def __init__(self, in_channels: int, channels: int, stride: int = 1, **options):
+        super().__init__()
+        options = BlockOptions(**options)
+        self.conv1 = conv3x3(in_channels, channels, stride, options.bias)
+        self.bn1 = normalizer(options.normalization, channels)
+        self.relu1 = nn.ReLU()
+        self.conv2 = conv3x3(channels, channels, bias=options.bias)
+        self.bn2 = normalizer(options.normalization, channels)
+        self.add_shortcut(in_channels, channels, stride, options)
+        self.relu2 = nn.ReLU()
+
+    def residual(self, activated: Tensor) -> Tensor:
+        """Return ``F(x)``."""
+        x = self.relu1(self.bn1(self.conv1(activated)))  # (N, C_out, H/s, W/s)
+        return self.bn2(self.conv2(x))  # (N, C_out, H/s, W/s)
+
+    def finish(self, y: Tensor) -> Tensor:
+        """Apply the ReLU after the addition."""
+        return self.relu2(y)
+
+
+class Bottleneck(ResidualBlock):
+    """A 1x1, a 3x3 and a 1x1 convolution that first narrow, then widen fourfold, and a shortcut.
+
+    He et al. 2015, Fig. 5 right: ``(N, C_in, H, W) -> (N, 4 channels, ceil(H/stride), ceil(W/stride))``.
+    ``stride_on="3x3"`` is the variant called v1.5 (fb.resnet.torch, torchvision); ``"1x1"`` is the paper's own,
+    v1, with fewer multiply-adds (Table 1). Further options and errors: ``BlockOptions``.
+    """
+
+    expansion = 4
+
+    def __init__(self, in_channels: int, channels: int, stride: int = 1, *, stride_on: str = "3x3", **options):
+        super().__init__()
+        options = BlockOptions(**options)
+        first, second = _strides(stride, stride_on)
+        self.conv1 = conv1x1(in_channels, channels, first, options.bias)
+        self.bn1 = normalizer(options.normalization, channels)
+        self.relu1 = nn.ReLU()
+        self.conv2 = conv3x3(channels, channels, second, options.bias)
+        self.bn2 = normalizer(options.normalization, channels)
+        self.relu2 = nn.ReLU()
+        self.conv3 = conv1x1(channels, 4 * channels, bias=options.bias)
+        self.bn3 = normalizer(options.normalization, 4 * channels)
+        self.add_shortcut(in_channels, 4 * channels, stride, options)
+        self.relu3 = nn.ReLU()
+
+    def residual(self, activated: Tensor) -> Tensor:
+        """Return ``F(x)``."""
+        x = self.relu1(self.bn1(self.conv1(activated)))  # (N, channels, H, W), or H/s with the stride here
+        x = self.relu2(self.bn2(self.conv2(x)))  # (N, channels, H/s, W/s)
+        return self.bn3(self.conv3(x))  # (N, 4 channels, H/s, W/s)
+
+    def finish(self, y: Tensor) -> Tensor:
+        """Apply the ReLU after the addition."""
+        return self.relu3(y)
+
+
+class PreActivationBlock(ResidualBlock):
+    """What the pre-activation twins share: BN–ReLU before each convolution, ``y = x + F(x)``, nothing after.
+
+    He et al. 2016, Fig. 4(e). An identity carries the raw input. A projection takes the activated input and has
+    no normalisation, as in the authors' code. The network's first unit is made with ``after_activation=True``:
+    its activation is the stem's, "right after conv1 and before splitting into two paths" (their appendix).
+    """
+
+    activates_first = True
+
+    def add_first_activation(self, in_channels: int, after_activation: bool, normalization: str) -> None:
+        """Make the activation before the first convolution, or none after the stem's."""
+        self.bn1 = nn.Identity() if after_activation else normalizer(normalization, in_channels)
+        self.relu1 = nn.Identity() if after_activation else nn.ReLU()
+
+    def activate(self, x: Tensor) -> Tensor:
+        """Return the normalised and rectified input."""
+        return self.relu1(self.bn1(x))
+
+    def carried(self, x: Tensor, activated: Tensor) -> Tensor:
+        """Return the raw input, or the projection of the activated one."""
+        return self.downsample(activated if self.downsample.is_projection else x)
+
+
+class PreActBasicBlock(PreActivationBlock):
+    """The pre-activation twin of ``BasicBlock``: BN–ReLU–conv–BN–ReLU–conv, ``y = branch(x) + shortcut(x)``.
+
+    ``(N, C_in, H, W) -> (N, C_out, ceil(H/stride), ceil(W/stride))``; see ``PreActivationBlock`` for where the
+    paths part and for ``after_activation``, ``BlockOptions`` for the options and errors.
+    """
+
+    def __init__(self, in_channels: int, channels: int, stride: int = 1, *, after_activation: bool = False, **options):
+        super().__init__()
+        options = BlockOptions(**{"projection_normalization": "none"} | options)
+        self.add_first_activation(in_channels, after_activation, options.normalization)
+        self.conv1 = conv3x3(in_channels, channels, stride, options.bias)
+        self.bn2 = normalizer(options.normalization, channels)
+        self.relu2 = nn.ReLU()
+        self.conv2 = conv3x3(channels, channels, bias=options.bias)
+        self.add_shortcut(in_channels, channels, stride, options)
+
+    def residual(self, activated: Tensor) -> Tensor:
+        """Return ``F`` for the activated input."""
+        x = self.conv1(activated)  # (N, C_out, H/s, W/s)
+        return self.conv2(self.relu2(self.bn2(x)))  # (N, C_out, H/s, W/s)
+
+
+class PreActBottleneck(PreActivationBlock):
+    """The pre-activation twin of ``Bottleneck``: three times BN–ReLU–conv, ``y = branch(x) + shortcut(x)``.
+
+    ``(N, C_in, H, W) -> (N, 4 channels, ceil(H/stride), ceil(W/stride))``; the unit of ResNet-164 and -1001
+    (He et al. 2016, Table 2 and 3; their code strides on the first 1x1). See ``PreActivationBlock`` for where
+    the paths part and for ``after_activation``, ``BlockOptions`` for the options and errors.
+    """
+
+    expansion = 4
 
     def __init__(
         self,
         in_channels: int,
         channels: int,
         stride: int = 1,
-        shortcut: str = "A",
-        normalization: str = "batch",
+        *,
+        stride_on: str = "3x3",
+        after_activation: bool = False,
+        **options,
     ):
         super().__init__()
-        bias = normalization == "none"  # batch normalisation subtracts any bias again
-        self.conv1 = conv3x3(in_channels, channels, stride, bias)
-        self.bn1 = normalizer(normalization, channels)
-        self.relu1 = nn.ReLU()
-        self.conv2 = conv3x3(channels, channels, bias=bias)
-        self.bn2 = normalizer(normalization, channels)
-        self.downsample = Shortcut(shortcut, in_channels, channels, stride, normalization)
+        options = BlockOptions(**{"projection_normalization": "none"} | options)
+        first, second = _strides(stride, stride_on)
+        self.add_first_activation(in_channels, after_activation, options.normalization)
+        self.conv1 = conv1x1(in_channels, channels, first, options.bias)
+        self.bn2 = normalizer(options.normalization, channels)
         self.relu2 = nn.ReLU()
+        self.conv2 = conv3x3(channels, channels, second, options.bias)
+        self.bn3 = normalizer(options.normalization, channels)
+        self.relu3 = nn.ReLU()
+        self.conv3 = conv1x1(channels, 4 * channels, bias=options.bias)
+        self.add_shortcut(in_channels, 4 * channels, stride, options)
 
-    def branch(self, x: Tensor) -> Tensor:
-        """Return the residual branch ``F(x)``, before the addition."""
-        x = self.relu1(self.bn1(self.conv1(x)))  # (N, C_out, H/s, W/s)
-        return self.bn2(self.conv2(x))  # (N, C_out, H/s, W/s)
+    def residual(self, activated: Tensor) -> Tensor:
+        """Return ``F`` for the activated input."""
+        x = self.conv1(activated)  # (N, channels, H, W), or H/s with the stride here
+        x = self.conv2(self.relu2(self.bn2(x)))  # (N, channels, H/s, W/s)
+        return self.conv3(self.relu3(self.bn3(x)))  # (N, 4 channels, H/s, W/s)
 
-    def shortcut(self, x: Tensor) -> Tensor:
-        """Return what the shortcut adds to the branch (zeros for a plain block)."""
-        return self.downsample(x)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``relu(branch(x) + shortcut(x))``."""
-        y = self.branch(x)
-        if self.downsample.kind != "none":
-            y = y + self.shortcut(x)
-        return self.relu2(y)
+def _strides(stride: int, stride_on: str) -> tuple[int, int]:
+    choose("stride_on", stride_on, STRIDE_PLACES)
+    return (stride, 1) if stride_on == "1x1" else (1, stride)
+
+
+BLOCKS = {
+    ("basic", "post"): BasicBlock,
+    ("bottleneck", "post"): Bottleneck,
+    ("basic", "pre"): PreActBasicBlock,
+    ("bottleneck", "pre"): PreActBottleneck,
+}
 
 
 @torch.no_grad()
@@ -162,8 +442,10 @@ def make_identity(block: nn.Module) -> None:
     The construction of He et al. 2015, section 1: an added layer *can* be the identity. Each convolution
     becomes a delta, each normalisation undoes its own statistics; the ReLUs do nothing to ``x >= 0``.
 
-    Raises ``ValueError`` if the block changes the shape or has a shortcut.
+    Raises ``ValueError`` if the block is no ``BasicBlock``, changes the shape or has a shortcut.
     """
+    if not isinstance(block, BasicBlock):
+        raise ValueError(f"make_identity needs a plain BasicBlock, got {type(block).__name__}")
     path = block.downsample
     if path.kind != "none" or path.stride != 1 or path.in_channels != path.out_channels:
         raise ValueError(

@@ -1,14 +1,17 @@
-"""Residual networks and their plain twins, assembled from the blocks.
+"""Residual networks, their plain twins, and presets that agree with well-known code.
 
 A plain twin is the same network with ``shortcut="none"``: same layers, same parameters as with option A.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 from torch import Tensor, nn
 
 from resnet_edu.blocks import (
-    NORMALIZATIONS,
-    SHORTCUTS,
+    BLOCKS,
     BasicBlock,
+    PreActivationBlock,
     check_images,
     choose,
     conv3x3,
@@ -16,13 +19,36 @@ from resnet_edu.blocks import (
     normalizer,
 )
 
+STEMS = ("cifar", "imagenet")
+VARIANTS = ("v1", "v1.5")
+ACTIVATIONS = ("post", "pre")
+
+# He et al. 2015, Table 1: the block and how many of it in conv2_x … conv5_x.
+IMAGENET_STAGES = {
+    18: ("basic", (2, 2, 2, 2)),
+    34: ("basic", (3, 4, 6, 3)),
+    50: ("bottleneck", (3, 4, 6, 3)),
+    101: ("bottleneck", (3, 4, 23, 3)),
+    152: ("bottleneck", (3, 8, 36, 3)),
+}
+
 
 class ResNet(nn.Module):
     """A stem, stages of blocks, global average pooling and one linear layer: ``(N, C, H, W) -> (N, classes)``.
 
-    ``blocks_per_stage`` gives the number of blocks in each stage, ``widths`` the channels inside them. The
-    first block of every stage but the first has stride 2. Modules carry torchvision's names
-    (``conv1, bn1, relu, layer1 … layerK, avgpool, fc``).
+    ``blocks_per_stage`` gives the number of blocks in each stage, ``widths`` the channels inside them; the stage
+    puts out ``block.expansion`` times as many. The first block of every stage but the first has stride 2.
+    Modules carry torchvision's names (``conv1, bn1, relu, maxpool, layer1 … layerK, avgpool, fc``), so that its
+    weights can be loaded.
+
+    * ``stem="cifar"``: a 3x3 convolution. ``"imagenet"``: a 7x7 convolution of stride 2 and a 3x3 max pooling of
+      stride 2, which leaves 8x8 of a 32x32 image: do not use it there.
+    * ``block``: a class of ``resnet_edu.blocks``. With a pre-activation block the last stage is followed by
+      ``final_bn`` and ``final_relu`` (He et al. 2016, appendix).
+    * ``zero_init_last``: see ``ResidualBlock.zero_init_last``.
+    * ``block_options``: see ``BlockOptions``.
+
+    Raises ``ValueError`` for an unknown choice or a size that is not a positive whole number.
     """
 
     def __init__(
@@ -30,30 +56,47 @@ class ResNet(nn.Module):
         blocks_per_stage: tuple[int, ...],
         widths: tuple[int, ...],
         *,
-        shortcut: str = "A",
+        block: type[nn.Module] = BasicBlock,
+        stem: str = "cifar",
         in_channels: int = 3,
         num_classes: int = 10,
-        normalization: str = "batch",
+        zero_init_last: bool = False,
+        **block_options,
     ):
         super().__init__()
-        choose("shortcut", shortcut, SHORTCUTS)
-        choose("normalization", normalization, NORMALIZATIONS)
+        choose("stem", stem, STEMS)
+        for name, value in (("width", widths[0]), ("in_channels", in_channels), ("num_classes", num_classes)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        normalization = block_options.get("normalization", "batch")
+        bias = block_options.get("conv_bias", False) or normalization == "none"
         self.in_channels = in_channels
-        self.conv1 = conv3x3(in_channels, widths[0], bias=normalization == "none")
+        if stem == "cifar":
+            self.conv1 = conv3x3(in_channels, widths[0], bias=bias)
+        else:
+            self.conv1 = nn.Conv2d(in_channels, widths[0], 7, stride=2, padding=3, bias=bias)
         self.bn1 = normalizer(normalization, widths[0])
         self.relu = nn.ReLU()
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else nn.Identity()
         self.num_stages = len(widths)
+        pre = issubclass(block, PreActivationBlock)
         channels = widths[0]
         for stage, (count, width) in enumerate(zip(blocks_per_stage, widths, strict=True)):
             blocks = []
             for index in range(count):
                 stride = 2 if stage > 0 and index == 0 else 1
-                blocks.append(BasicBlock(channels, width, stride, shortcut, normalization))
-                channels = width
+                first = {"after_activation": True} if pre and stage == index == 0 else {}
+                blocks.append(block(channels, width, stride, **first, **block_options))
+                channels = block.expansion * width
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+        self.final_bn = normalizer(normalization, channels) if pre else nn.Identity()
+        self.final_relu = nn.ReLU() if pre else nn.Identity()
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes)
         initialize(self)
+        if zero_init_last:
+            for residual_block in self.blocks:
+                residual_block.zero_init_last()
 
     @property
     def stages(self) -> list[nn.Sequential]:
@@ -65,17 +108,24 @@ class ResNet(nn.Module):
         """All blocks in the order in which a signal meets them."""
         return [block for stage in self.stages for block in stage]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, return_stages: bool = False) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
         """Return the logits ``(N, classes)`` of images ``(N, C, H, W)``.
+
+        With ``return_stages`` return also the outputs of the stages by the paper's names (He et al. 2015,
+        Table 1): ``conv1`` (after its ReLU, before the pooling) and ``conv2_x``, ``conv3_x`` …
 
         Raises ``TypeError`` or ``ValueError`` if ``x`` is not such a floating-point batch.
         """
         check_images(x, self.in_channels)
-        x = self.relu(self.bn1(self.conv1(x)))  # (N, width, H, W)
-        for stage in self.stages:
-            x = stage(x)  # stage k: (N, width_k, H / 2^(k-1), W / 2^(k-1))
-        x = self.avgpool(x).flatten(1)  # (N, width_last)
-        return self.fc(x)  # (N, classes)
+        x = self.relu(self.bn1(self.conv1(x)))  # (N, width, H, W), or half of it with the ImageNet stem
+        outputs = {"conv1": x}
+        x = self.maxpool(x)
+        for number, stage in enumerate(self.stages, start=2):
+            x = stage(x)  # (N, expansion * width_k, H_1 / 2^(k-1), W_1 / 2^(k-1)) after stage k
+            outputs[f"conv{number}_x"] = x
+        x = self.final_relu(self.final_bn(x))
+        logits = self.fc(self.avgpool(x).flatten(1))  # (N, classes)
+        return (logits, outputs) if return_stages else logits
 
 
 def initialize(network: nn.Module) -> None:
@@ -89,50 +139,172 @@ def initialize(network: nn.Module) -> None:
 
 def cifar_resnet(
     depth: int,
+    block: str = "basic",
     *,
+    activation: str = "post",
     shortcut: str = "A",
     width: int = 16,
-    in_channels: int = 3,
-    num_classes: int = 10,
-    normalization: str = "batch",
+    **options,
 ) -> ResNet:
-    """Build the network of He et al. 2015, section 4.2: ``6n+2`` weighted layers in three stages.
+    """Build the network of He et al. 2015, section 4.2, for small images: three stages after a 3x3 convolution.
 
-    A 3x3 convolution, then ``2n`` 3x3 convolutions on each of three map sizes with ``width``, ``2·width`` and
-    ``4·width`` filters, global average pooling, one linear layer. ``(N, in_channels, H, W) -> (N, num_classes)``.
-    ``shortcut="none"`` gives the plain twin, with exactly the parameters of ``"A"`` (the paper's choice here).
+    ``(N, in_channels, H, W) -> (N, num_classes)``; the stages have ``width``, ``2·width`` and ``4·width`` filters
+    on maps of full, half and quarter size. ``shortcut="none"`` gives the plain twin, with exactly the parameters
+    of ``"A"`` (the paper's choice here). Further options: ``ResNet`` (``in_channels=3``, ``num_classes=10``, …).
 
-    Example: ``depth=20`` has n = 3: three blocks of two convolutions in each stage, 1 + 18 + 1 layers.
+    * ``block="basic"``: depth ``6n+2``. Example: 20 has n = 3, three blocks of two convolutions in each stage,
+      1 + 18 + 1 weighted layers.
+    * ``block="bottleneck"``: depth ``9n+2``, as in He et al. 2016. Example: 164 has n = 18. (With the rule of the
+      basic block, "110" would build 164 layers.) Their code uses ``shortcut="B"`` and ``stride_on="1x1"`` here.
 
-    Raises ``ValueError`` if the depth is not 6n+2, if a size is not positive, or for an unknown option.
+    Raises ``ValueError`` if the depth does not follow the rule, if a size is not positive, or for an unknown
+    option.
     """
-    if not isinstance(depth, int) or depth < 8 or (depth - 2) % 6:
-        raise ValueError(
-            f"depth must be 6n+2 with n >= 1 for basic blocks (8, 14, 20, 32, 44, 56, 110 …), got {depth!r}"
-        )
-    for name, value in (("width", width), ("in_channels", in_channels), ("num_classes", num_classes)):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-    n = (depth - 2) // 6
-    return ResNet(
-        (n, n, n),
-        (width, 2 * width, 4 * width),
-        shortcut=shortcut,
-        in_channels=in_channels,
-        num_classes=num_classes,
-        normalization=normalization,
-    )
+    cell = BLOCKS[choose("block", block, ("basic", "bottleneck")), choose("activation", activation, ACTIVATIONS)]
+    layers, examples = {
+        "basic": (6, "8, 14, 20, 32, 44, 56, 110 …"),
+        "bottleneck": (9, "11, 20, 29, 47, 56, 110, 164, 1001 …"),
+    }[block]
+    if not isinstance(depth, int) or depth < layers + 2 or (depth - 2) % layers:
+        raise ValueError(f"depth must be {layers}n+2 with n >= 1 for {block} blocks ({examples}), got {depth!r}")
+    if not isinstance(width, int) or width < 1:
+        raise ValueError(f"width must be a whole number of at least 1, got {width!r}")
+    n = (depth - 2) // layers
+    return ResNet((n, n, n), (width, 2 * width, 4 * width), block=cell, shortcut=shortcut, **options)
+
+
+def imagenet_resnet(
+    depth: int,
+    *,
+    variant: str = "v1.5",
+    stem: str = "imagenet",
+    activation: str = "post",
+    shortcut: str = "B",
+    num_classes: int = 1000,
+    **options,
+) -> ResNet:
+    """Build a network of He et al. 2015, Table 1: 18, 34, 50, 101 or 152 weighted layers, widths 64 to 512.
+
+    ``(N, in_channels, H, W) -> (N, num_classes)``. ``variant`` places the stride of a bottleneck: ``"v1"`` on its
+    first 1x1 (the paper), ``"v1.5"`` on its 3x3 (torchvision); 18 and 34 have no bottleneck and are the same in
+    both. ``stem="cifar"`` is the 3x3 stem of the popular CIFAR repositories. ``shortcut="none"`` gives the plain
+    twin. Further options: ``ResNet``.
+
+    Raises ``ValueError`` for an unknown depth or option.
+    """
+    choose("depth", depth, tuple(IMAGENET_STAGES))
+    choose("variant", variant, VARIANTS)
+    block, counts = IMAGENET_STAGES[depth]
+    if block == "bottleneck":
+        options["stride_on"] = "1x1" if variant == "v1" else "3x3"
+    cell = BLOCKS[block, choose("activation", activation, ACTIVATIONS)]
+    widths = (64, 128, 256, 512)
+    return ResNet(counts, widths, block=cell, stem=stem, shortcut=shortcut, num_classes=num_classes, **options)
+
+
+def resnet18(**options) -> ResNet:
+    """Build ResNet-18, 11,689,512 parameters; options as in ``imagenet_resnet``."""
+    return imagenet_resnet(18, **options)
+
+
+def resnet34(**options) -> ResNet:
+    """Build ResNet-34, 21,797,672 parameters; options as in ``imagenet_resnet``."""
+    return imagenet_resnet(34, **options)
+
+
+def resnet50(**options) -> ResNet:
+    """Build ResNet-50, 25,557,032 parameters; options as in ``imagenet_resnet``."""
+    return imagenet_resnet(50, **options)
+
+
+def resnet101(**options) -> ResNet:
+    """Build ResNet-101, 44,549,160 parameters; options as in ``imagenet_resnet``."""
+    return imagenet_resnet(101, **options)
+
+
+def resnet152(**options) -> ResNet:
+    """Build ResNet-152, 60,192,808 parameters; options as in ``imagenet_resnet``."""
+    return imagenet_resnet(152, **options)
+
+
+# d2l keeps biases before batch normalisation and has none after its 1x1 shortcut convolution.
+_D2L = {"conv_bias": True, "projection_normalization": "none", "in_channels": 1, "num_classes": 10}
+
+PRESETS: dict[str, Callable[..., ResNet]] = {
+    **{f"torchvision/resnet{depth}": partial(imagenet_resnet, depth) for depth in IMAGENET_STAGES},
+    "d2l/resnet18": partial(imagenet_resnet, 18, **_D2L),  # the chapter's network
+    "d2l/resnet18-small-stem": partial(imagenet_resnet, 18, stem="cifar", **_D2L),  # the function d2l.resnet18
+    **{
+        f"{repository}/resnet{depth}": partial(imagenet_resnet, depth, stem="cifar", num_classes=classes)
+        for repository, classes in (("kuangliu", 10), ("weiaicunzai", 100))
+        for depth in IMAGENET_STAGES
+    },
+    **{
+        f"loss-landscape/resnet{depth}{suffix}": partial(cifar_resnet, depth, shortcut=shortcut)
+        for depth in (20, 56, 110)
+        for suffix, shortcut in (("", "B"), ("-noshort", "none"))
+    },
+}
+
+
+def preset(name: str, **options) -> ResNet:
+    """Build a network that agrees with well-known code: same layers, same parameter count, same function.
+
+    * ``"torchvision/resnet18"`` … ``152``: the same ``state_dict`` keys too.
+    * ``"d2l/resnet18"``: Dive into Deep Learning's ResNet-18 for one channel (7x7 stem; biases; projections
+      without normalisation); ``"d2l/resnet18-small-stem"`` is what ``d2l.resnet18()`` builds.
+    * ``"kuangliu/resnet18"`` …, ``"weiaicunzai/resnet18"`` …: 3x3 stem, width 64, for 10 and for 100 classes.
+      (These 11 million parameters are not the paper's CIFAR network: that is ``cifar_resnet``.)
+    * ``"loss-landscape/resnet20"``, ``56``, ``110``, and ``…-noshort``: the nets of Li et al. 2018, option B.
+
+    ``options`` override the preset's. Raises ``ValueError`` for an unknown name.
+    """
+    return PRESETS[choose("preset", name, tuple(PRESETS))](**options)
+
+
+def pretrained(name: str, weights: str = "V1") -> ResNet:
+    """Return ``resnet18`` … ``resnet152`` in evaluation mode, with the weights that torchvision publishes.
+
+    ``weights`` is ``"V1"`` or, for 50, 101 and 152, ``"V2"`` (the longer recipe). The file is looked up in torch's
+    cache (``torch.hub.get_dir()/checkpoints``) and fetched once with a progress bar; a file that a cut left
+    incomplete is never kept. Images must be prepared as torchvision says (``network.transforms``).
+
+    Raises ``ValueError`` for an unknown name or weights, ``ConnectionError`` if the file is not there and cannot
+    be fetched: the message names the file to put in place.
+    """
+    from pathlib import Path
+    from urllib.error import URLError
+
+    import torch
+    from torchvision.models import get_model_weights
+
+    depths = {f"resnet{depth}": depth for depth in IMAGENET_STAGES}
+    published = get_model_weights(choose("name", name, tuple(depths)))
+    allowed = tuple(entry.rpartition("_")[2] for entry in published.__members__)
+    entry = published[f"IMAGENET1K_{choose('weights', weights, allowed)}"]
+    file = Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rpartition("/")[2]
+    try:
+        state = torch.hub.load_state_dict_from_url(entry.url, check_hash=True, map_location="cpu", weights_only=True)
+    except (URLError, TimeoutError, ConnectionError) as error:
+        raise ConnectionError(
+            f"the weights of {name} ({weights}) are not on this machine and could not be fetched ({error}); "
+            f"connect once, or put {entry.url} at {file}"
+        ) from error
+    network = imagenet_resnet(depths[name])
+    network.load_state_dict(state)
+    network.categories, network.transforms = entry.meta["categories"], entry.transforms()
+    return network.eval()
 
 
 def weighted_layers(network: nn.Module) -> dict[str, nn.Module]:
     """Return the layers that the paper counts, input first: convolutions and the linear layer.
 
-    Projections on shortcuts are not counted (He et al. 2015, Table 1 and section 3.3).
+    Projections on shortcuts are not counted (He et al. 2015, Table 1 and section 3.3), nor are gates.
     """
     return {
         name: module
         for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear) and ".downsample." not in name
+        if isinstance(module, nn.Conv2d | nn.Linear) and not {"downsample", "mixing"} & set(name.split("."))
     }
 
 
@@ -142,12 +314,15 @@ def deepened(network: ResNet, depth: int) -> ResNet:
     The construction of He et al. 2015, section 1: the added blocks stand at the end of each stage, and in
     evaluation mode the deeper network computes the same function, so a solution at least as good exists.
 
-    Raises ``ValueError`` if the depth is not 6n+2, not larger, or if the network has shortcuts.
+    Raises ``ValueError`` if the depth is not 6n+2, not larger, or if the network has shortcuts or other blocks
+    than ``BasicBlock``.
     """
     old_depth = len(weighted_layers(network))
     if depth <= old_depth:
         raise ValueError(f"depth must be larger than the network's {old_depth}, got {depth}")
     first = network.blocks[0]
+    if not isinstance(first, BasicBlock):
+        raise ValueError(f"only networks of BasicBlock can be deepened, got {type(first).__name__}")
     if first.downsample.kind != "none":
         raise ValueError(
             f"only a plain network can be deepened by identity layers, got shortcut={first.downsample.kind!r}; "
