@@ -128,7 +128,7 @@ def conv1x1(in_channels: int, out_channels: int, stride: int = 1, bias: bool = F
 class Mixing(nn.Module):
     """How a block joins branch ``F`` and shortcut ``h``: plain addition, or what He et al. 2016 tried instead.
 
-    Their Table 1 (the sum is taken by the block; ``g`` is the gate):
+    Their Table 1 (``g`` is the gate, computed from the block's input ``x``):
 
     * ``"add"``: ``F + h``.
     * ``"scaled-shortcut"``: ``F + h/2``. ``"scaled-both"``: ``F/2 + h/2``.
@@ -151,23 +151,28 @@ class Mixing(nn.Module):
         if kind == "dropout":
             self.dropout = nn.Dropout(0.5)
 
-    def gate(self, x: Tensor) -> Tensor:
-        """Return ``g(x)`` between 0 and 1."""
-        return torch.sigmoid(self.conv(x) + self.bias)
+    def gate(self, x: Tensor) -> Tensor | None:
+        """Return ``g(x)`` between 0 and 1, or ``None`` where there is no gate."""
+        return torch.sigmoid(self.conv(x) + self.bias) if hasattr(self, "conv") else None
 
-    def branch(self, x: Tensor, y: Tensor) -> Tensor:
-        """Weight the branch's output ``y`` for the block's input ``x``."""
+    def branch(self, y: Tensor, gate: Tensor | None) -> Tensor:
+        """Weight the branch's output ``y``."""
         if self.kind == "scaled-both":
             return 0.5 * y
-        return self.gate(x) * y if self.kind == "exclusive-gating" else y
+        return gate * y if self.kind == "exclusive-gating" else y
 
-    def shortcut(self, x: Tensor, y: Tensor) -> Tensor:
-        """Weight the shortcut's output ``y`` for the block's input ``x``."""
+    def shortcut(self, y: Tensor, gate: Tensor | None) -> Tensor:
+        """Weight the shortcut's output ``y``."""
         if self.kind in ("scaled-shortcut", "scaled-both"):
             return 0.5 * y
-        if self.kind in ("exclusive-gating", "shortcut-gating"):
-            return (1 - self.gate(x)) * y
+        if gate is not None:
+            return (1 - gate) * y
         return self.dropout(y) if self.kind == "dropout" else y
+
+    def forward(self, x: Tensor, branch: Tensor, shortcut: Tensor) -> Tensor:
+        """Return the sum for the block's input ``x`` and the outputs of its two paths, ``(N, C_out, H/s, W/s)``."""
+        gate = self.gate(x)  # once for both paths
+        return self.branch(branch, gate) + self.shortcut(shortcut, gate)
 
     def extra_repr(self) -> str:
         """Name the kind in the printed network."""
@@ -197,6 +202,7 @@ class BlockOptions:
         choose("shortcut", self.shortcut, SHORTCUTS)
         choose("normalization", self.normalization, NORMALIZATIONS)
         choose("mixing", self.mixing, MIXINGS)
+        choose("projection_normalization", self.projection_normalization, (None, *NORMALIZATIONS))
 
     @property
     def bias(self) -> bool:
@@ -239,18 +245,18 @@ class ResidualBlock(nn.Module):
 
     def branch(self, x: Tensor) -> Tensor:
         """Return the residual branch ``F(x)`` as it is added. In training mode this moves running statistics."""
-        return self.mixing.branch(x, self.residual(self.activate(x)))
+        return self.mixing.branch(self.residual(self.activate(x)), self.mixing.gate(x))
 
     def shortcut(self, x: Tensor) -> Tensor:
         """Return what is added to the branch (zeros for a plain block)."""
-        return self.mixing.shortcut(x, self.carried(x, self.activate(x)))
+        return self.mixing.shortcut(self.carried(x, self.activate(x)), self.mixing.gate(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``finish(branch(x) + shortcut(x))``."""
         activated = self.activate(x)  # once: in training mode a second call would move the statistics twice
-        y = self.mixing.branch(x, self.residual(activated))
+        y = self.residual(activated)
         if self.downsample.kind != "none":
-            y = y + self.mixing.shortcut(x, self.carried(x, activated))
+            y = self.mixing(x, y, self.carried(x, activated))
         return self.finish(y)
 
     @torch.no_grad()

@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from resnet_edu.datasets import Dataset
-from resnet_edu.training import Outcome
+from resnet_edu.trials import Outcome
 
 ON, OFF = "#0072B2", "#D55E00"
 MARKERS = ("o", "s", "^", "D", "v", "P")

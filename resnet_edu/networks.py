@@ -195,6 +195,8 @@ def imagenet_resnet(
     choose("depth", depth, tuple(IMAGENET_STAGES))
     choose("variant", variant, VARIANTS)
     block, counts = IMAGENET_STAGES[depth]
+    if "stride_on" in options:
+        raise ValueError(f"stride_on follows from variant, got {options['stride_on']!r}; use variant='v1' or 'v1.5'")
     if block == "bottleneck":
         options["stride_on"] = "1x1" if variant == "v1" else "3x3"
     cell = BLOCKS[block, choose("activation", activation, ACTIVATIONS)]
@@ -266,13 +268,14 @@ def pretrained(name: str, weights: str = "V1") -> ResNet:
     """Return ``resnet18`` … ``resnet152`` in evaluation mode, with the weights that torchvision publishes.
 
     ``weights`` is ``"V1"`` or, for 50, 101 and 152, ``"V2"`` (the longer recipe). The file is looked up in torch's
-    cache (``torch.hub.get_dir()/checkpoints``) and fetched once with a progress bar; a file that a cut left
-    incomplete is never kept. Images must be prepared as torchvision says (``network.transforms``).
+    cache (``torch.hub.get_dir()/checkpoints``) and fetched once with a progress bar; a download that is cut is not
+    kept. Images must be prepared as torchvision says (``network.transforms``).
 
     Raises ``ValueError`` for an unknown name or weights, ``ConnectionError`` if the file is not there and cannot
-    be fetched: the message names the file to put in place.
+    be fetched (the message names the file to put in place), ``RuntimeError`` if the file is damaged or another's.
     """
     from pathlib import Path
+    from pickle import UnpicklingError
     from urllib.error import URLError
 
     import torch
@@ -283,15 +286,20 @@ def pretrained(name: str, weights: str = "V1") -> ResNet:
     allowed = tuple(entry.rpartition("_")[2] for entry in published.__members__)
     entry = published[f"IMAGENET1K_{choose('weights', weights, allowed)}"]
     file = Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rpartition("/")[2]
+    network = imagenet_resnet(depths[name])
     try:
         state = torch.hub.load_state_dict_from_url(entry.url, check_hash=True, map_location="cpu", weights_only=True)
+        network.load_state_dict(state)
     except (URLError, TimeoutError, ConnectionError) as error:
         raise ConnectionError(
             f"the weights of {name} ({weights}) are not on this machine and could not be fetched ({error}); "
             f"connect once, or put {entry.url} at {file}"
         ) from error
-    network = imagenet_resnet(depths[name])
-    network.load_state_dict(state)
+    except (RuntimeError, EOFError, UnpicklingError) as error:  # torch checks the hash of a download, not of its cache
+        raise RuntimeError(
+            f"{file} does not hold the weights of {name} ({weights}): it was cut or damaged, or is another file; "
+            "delete it and call again"
+        ) from error
     network.categories, network.transforms = entry.meta["categories"], entry.transforms()
     return network.eval()
 
@@ -314,12 +322,17 @@ def deepened(network: ResNet, depth: int) -> ResNet:
     The construction of He et al. 2015, section 1: the added blocks stand at the end of each stage, and in
     evaluation mode the deeper network computes the same function, so a solution at least as good exists.
 
-    Raises ``ValueError`` if the depth is not 6n+2, not larger, or if the network has shortcuts or other blocks
-    than ``BasicBlock``.
+    Raises ``ValueError`` if the depth is not 6n+2, not larger, or if the network is not a ``cifar_resnet`` of plain
+    ``BasicBlock``.
     """
     old_depth = len(weighted_layers(network))
     if depth <= old_depth:
         raise ValueError(f"depth must be larger than the network's {old_depth}, got {depth}")
+    if network.num_stages != 3 or not isinstance(network.maxpool, nn.Identity):
+        raise ValueError(
+            f"only networks of cifar_resnet can be deepened, got {network.num_stages} stages after "
+            f"{'an ImageNet' if isinstance(network.maxpool, nn.MaxPool2d) else 'a CIFAR'} stem"
+        )
     first = network.blocks[0]
     if not isinstance(first, BasicBlock):
         raise ValueError(f"only networks of BasicBlock can be deepened, got {type(first).__name__}")
@@ -335,6 +348,7 @@ def deepened(network: ResNet, depth: int) -> ResNet:
         in_channels=network.in_channels,
         num_classes=network.fc.out_features,
         normalization="batch" if isinstance(first.bn1, nn.BatchNorm2d) else "none",
+        conv_bias=first.conv1.bias is not None,
     ).to(next(network.parameters()).device)
     deeper.load_state_dict(deeper.state_dict() | network.state_dict())
     for old, new in zip(network.stages, deeper.stages, strict=True):

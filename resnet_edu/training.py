@@ -1,56 +1,98 @@
-"""One readable training loop, and a way to run it for many networks.
+"""One readable training loop for the notebooks, the command line, the run bank and the lab.
 
-``train`` is a generator: a notebook, a progress bar and a widget all consume the same records.
+``train`` is a generator of records: whoever iterates decides how fast it goes, and when it pauses or stops.
 """
 
 import math
-import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 
+import numpy as np
 import torch
-from joblib import Parallel, delayed
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
+from resnet_edu import checkpoint as checkpoints
 from resnet_edu.blocks import choose
 from resnet_edu.datasets import Dataset, Split
-from resnet_edu.networks import cifar_resnet
+from resnet_edu.distributed import processes
 
-SCHEDULES = ("one-cycle", "constant")
+SCHEDULES = ("one-cycle", "paper", "cosine", "constant")
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+# A step this small (images x height x width x filters of the first layer) is faster on one thread; measured
+# with `python -m benchmarks.training --threads`.
+ONE_THREAD_BELOW = 50_000
 
 
 class DivergedError(RuntimeError):
     """The loss is no longer a finite number; the message names the step and what to try."""
 
 
+def _option(default: object, meaning: str, source: str) -> object:
+    return field(default=default, metadata={"meaning": meaning, "source": source})
+
+
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. Every default says where it comes from.
+    """How to train. Every default says where it comes from (``option_table`` lists them).
 
-    ``seed`` orders the batches; the weights belong to the network, so seed those where it is built.
-    Raises ``ValueError`` for an unknown schedule or a number out of range.
+    ``seed`` orders the batches and draws augmentation and dropout; the weights belong to the network, so seed
+    those where it is built. ``TrainConfig.paper(depth)`` is the paper's recipe for CIFAR-10.
+
+    Raises ``ValueError`` for an unknown choice or a number out of range.
     """
 
-    epochs: int = 12  # enough for the bundled digits
-    batch_size: int = 64  # the paper's 128 leaves 11 steps an epoch on 1,437 images
-    learning_rate: float = 0.1  # He et al. 2015, section 4.2
-    momentum: float = 0.9  # He et al. 2015, section 4.2
-    weight_decay: float = 1e-4  # He et al. 2015, section 4.2
-    schedule: str = "one-cycle"  # Smith and Topin 2018: a short budget replaces the paper's 64k steps
-    seed: int = 0
+    epochs: int = _option(8, "passes over the training set", "enough for the bundled digits")
+    batch_size: int = _option(64, "images in a step", "the paper's 128 leaves 12 steps an epoch on the digits")
+    learning_rate: float = _option(0.1, "peak learning rate", "He et al. 2015, section 4.2")
+    momentum: float = _option(0.9, "momentum of SGD", "He et al. 2015, section 4.2")
+    weight_decay: float = _option(1e-4, "L2 weight decay on all parameters", "He et al. 2015, section 4.2")
+    schedule: str = _option("one-cycle", "course of the learning rate", "Smith and Topin 2018, for a short budget")
+    warmup_steps: int = _option(0, "steps at warmup_learning_rate first", "He et al. 2015: about 400 for 110 layers")
+    warmup_learning_rate: float = _option(0.01, "learning rate of the warm-up", "He et al. 2015, section 4.2")
+    augment: bool = _option(False, "shifted crops, and mirror images where they make sense", "digits need none")
+    seed: int = _option(0, "order of the batches, augmentation, dropout", "any number is as good")
+    precision: str = _option("float32", "number format of the activations", "bfloat16 is faster on recent GPUs")
+    channels_last: bool = _option(True, "memory order (N, H, W, C)", "measured faster on the CPU")
+    compile: bool = _option(False, "torch.compile the network", "pays off after a minute or more")
+    cuda_graph: bool = _option(False, "record a step once, replay it", "GPU only; small kernels wait for Python")
+    sync_batch_norm: bool = _option(False, "statistics over all processes", "GPU only; the paper's were per GPU")
 
     def __post_init__(self):
         choose("schedule", self.schedule, SCHEDULES)
-        for name in ("epochs", "batch_size"):
+        choose("precision", self.precision, PRECISIONS)
+        for name, least in (("epochs", 1), ("batch_size", 1), ("warmup_steps", 0), ("seed", 0)):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ValueError(f"learning_rate must be a positive number, got {self.learning_rate!r}")
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+        for name in ("learning_rate", "warmup_learning_rate"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be a positive number, got {value!r}")
+        for name in ("momentum", "weight_decay"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise ValueError(f"{name} must lie in 0 <= {name} < 1, got {value!r}")
+
+    @classmethod
+    def paper(cls, depth: int, **changes) -> "TrainConfig":
+        """Return the recipe of He et al. 2015, section 4.2, for CIFAR-10: 64,000 steps of 128 images.
+
+        164 epochs of 45,000 or 50,000 images; the learning rate falls tenfold after one half and three quarters
+        (32k and 48k steps). From 110 layers on, 400 steps at 0.01 come first.
+        """
+        warmup = 400 if depth >= 110 else 0
+        recipe = {"epochs": 164, "batch_size": 128, "schedule": "paper", "augment": True, "warmup_steps": warmup}
+        return cls(**(recipe | changes))
+
+
+def option_table() -> list[tuple[str, object, str, str]]:
+    """Return name, default, meaning and source of every option of ``TrainConfig``."""
+    return [(f.name, f.default, f.metadata["meaning"], f.metadata["source"]) for f in fields(TrainConfig)]
 
 
 @dataclass(frozen=True)
@@ -58,7 +100,8 @@ class Record:
     """What one epoch of training showed. Losses are means in nats, errors are in percent.
 
     ``train_loss`` and ``train_error`` are means over the epoch's batches while the weights move, as in the
-    paper's Fig. 6; ``test_loss`` and ``test_error`` are measured after the epoch in evaluation mode.
+    paper's Fig. 6; the others are measured after the epoch in evaluation mode, ``validation_…`` where the data
+    set holds images out. Choose by ``validation_error``; ``test_error`` is for reporting.
     """
 
     epoch: int
@@ -69,67 +112,338 @@ class Record:
     test_loss: float
     test_error: float
     seconds: float
+    validation_loss: float | None = None
+    validation_error: float | None = None
 
 
-def train(network: nn.Module, data: Dataset, config: TrainConfig | None = None) -> Iterator[Record]:
+@dataclass(frozen=True)
+class StepRecord:
+    """Mean loss (nats) and error (percent) of the batches since the last record, while the weights move."""
+
+    epoch: int
+    step: int
+    learning_rate: float
+    loss: float
+    error: float
+
+
+def learning_rate_at(config: TrainConfig, step: int, steps: int) -> float:
+    """Return the learning rate of ``step`` (0 is the first) in a run of ``steps``. One function, one authority.
+
+    ``"paper"``: tenfold falls after 1/2 and 3/4 of the run (He et al. 2015: 32k and 48k of 64k).
+    ``"one-cycle"``: up from 1/25 within the first quarter, then down to nearly 0, both along a cosine (Smith and
+    Topin 2018, as in ``torch.optim.lr_scheduler.OneCycleLR``). ``"cosine"``: down to 0 (Loshchilov and Hutter
+    2017, no restart). ``"constant"``: none of it. ``warmup_steps`` come first and count as steps of the run.
+    """
+    if step < config.warmup_steps:
+        return config.warmup_learning_rate
+    peak = config.learning_rate
+    if config.schedule == "paper":
+        return peak * 0.1 ** ((2 * step >= steps) + (4 * step >= 3 * steps))
+    if config.schedule == "cosine":
+        return _cosine(peak, 0.0, step / steps)
+    if config.schedule == "one-cycle":
+        top = 0.25 * (steps + 1) - 1
+        if step < top:
+            return _cosine(peak / 25, peak, step / top)
+        return _cosine(peak, peak / 25 / 1e4, (step - top) / (steps - top))
+    return peak
+
+
+def _cosine(start: float, end: float, part: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
+
+
+def train(
+    network: nn.Module,
+    data: Dataset,
+    config: TrainConfig | None = None,
+    *,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    log_every: int | None = None,
+) -> Iterator[Record | StepRecord]:
     """Train ``network`` in place on ``data.train`` and yield a ``Record`` after every epoch.
 
     The network maps normalised images ``(N, C, H, W)`` to logits ``(N, classes)`` and must be on the data's
-    device. SGD with momentum and weight decay on all parameters, as He et al. 2015, section 4.2. Stop early by
-    leaving the loop; the network keeps the weights of that moment.
+    device. SGD with momentum and weight decay on all parameters, as He et al. 2015, section 4.2.
 
-    Raises ``DivergedError`` at the end of an epoch whose loss is not finite.
+    With ``log_every`` a ``StepRecord`` comes after every so many steps, too; the parameters then still hold the
+    gradients of the last step. To pause, ask for no record; to stop, leave the loop: the network keeps the
+    weights of that moment.
+
+    With ``checkpoint`` the run's state is written to that file after every epoch, before its record is yielded.
+    ``resume=True`` goes on from the file if it exists: the stored epochs' records come again, then the new ones,
+    and on the CPU the weights end bit for bit as without the interruption, whenever it came.
+
+    Under ``torchrun`` every process calls this with the same arguments; ``batch_size`` counts the images of all.
+
+    Raises ``DivergedError`` if the loss is not finite (seen at the next record), ``ValueError`` for options that
+    do not fit together, ``FileExistsError`` if ``checkpoint`` exists and ``resume`` is false, and
+    ``CheckpointError`` if the checkpoint is of another run.
     """
-    config = config or TrainConfig()
-    images, labels = data.normalize(data.train.images), data.train.labels  # (N, C, H, W), (N,)
-    order = torch.Generator().manual_seed(config.seed)
-    steps_per_epoch = math.ceil(len(labels) / config.batch_size)
-    optimizer = torch.optim.SGD(
-        network.parameters(), config.learning_rate, config.momentum, weight_decay=config.weight_decay
-    )
-    schedule = _schedule(optimizer, config, config.epochs * steps_per_epoch)
-    start, step = time.perf_counter(), 0
-    for epoch in range(1, config.epochs + 1):
-        network.train()
-        total_loss = torch.zeros((), device=labels.device)  # read once an epoch: no wait for the device inside
-        total_wrong = torch.zeros((), device=labels.device)
-        for batch in torch.randperm(len(labels), generator=order).to(labels.device).split(config.batch_size):
-            logits = network(images[batch])  # (B, classes)
-            loss = F.cross_entropy(logits, labels[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            step += 1
-            total_loss += loss.detach() * len(batch)
-            total_wrong += (logits.argmax(1) != labels[batch]).sum()
-        train_loss = total_loss.item() / len(labels)
-        if not math.isfinite(train_loss):
-            raise DivergedError(
-                f"the loss became {train_loss} within epoch {epoch} (step {step}) at a peak learning rate of "
-                f"{config.learning_rate}; try a smaller learning_rate, or batch normalisation"
+    run = _Run(network, data, config or TrainConfig())
+    if checkpoint is not None and Path(checkpoint).exists():
+        if not resume:
+            raise FileExistsError(f"{checkpoint} exists; pass resume=True to go on with it, or name another file")
+        run.restore(checkpoint)
+        yield from run.records
+    while len(run.records) < run.config.epochs:
+        for steps in run.epoch(log_every):
+            if log_every is not None:
+                yield steps
+        record = run.finish_epoch()
+        if checkpoint is not None:
+            run.save(checkpoint)
+        yield record
+
+
+class _Run:
+    """The state of one training run and the work of one epoch."""
+
+    def __init__(self, network: nn.Module, data: Dataset, config: TrainConfig):
+        self.network, self.data, self.config = network, data, config
+        self.processes = processes(data.device)
+        self.count = len(data.train)
+        self.steps = config.epochs * math.ceil(self.count / config.batch_size)
+        self.records: list[Record] = []
+        self.step = 0
+        self.threads = _threads(network, data, config)
+        self._check()
+        if config.channels_last:
+            network.to(memory_format=torch.channels_last)
+        self.stepper = _GraphStepper(self) if config.cuda_graph else _Stepper(self)
+
+    def _check(self) -> None:
+        config, device = self.config, self.data.device
+        parameter = next(self.network.parameters())
+        if parameter.device != device:
+            raise ValueError(
+                f"network and data must be on one device, got {parameter.device} and {device}; move one with .to"
             )
-        test_loss, test_error = evaluate(network, data, data.test)
-        yield Record(
-            epoch=epoch,
-            step=step,
-            learning_rate=schedule.get_last_lr()[0],
-            train_loss=train_loss,
-            train_error=100 * total_wrong.item() / len(labels),
-            test_loss=test_loss,
-            test_error=test_error,
-            seconds=time.perf_counter() - start,
+        for name in ("cuda_graph", "sync_batch_norm"):
+            if getattr(config, name) and device.type != "cuda":
+                raise ValueError(f"{name} needs a CUDA device, got {device}; leave it out")
+        if config.precision == "float16" and device.type != "cuda":
+            raise ValueError(f"precision 'float16' needs a CUDA device, got {device}; use 'bfloat16' or 'float32'")
+        if config.cuda_graph and self.processes.count > 1:
+            raise ValueError("cuda_graph works in one process alone; leave it out under torchrun")
+        smallest = self.count % config.batch_size or config.batch_size
+        if smallest < self.processes.count:
+            raise ValueError(
+                f"batch_size {config.batch_size} leaves a last batch of {smallest} for {self.processes.count} "
+                "processes; choose another batch_size"
+            )
+
+    def epoch(self, log_every: int | None) -> Iterator[StepRecord]:
+        """Make one epoch's steps, yielding after every ``log_every`` of them."""
+        config, data, number = self.config, self.data, len(self.records) + 1
+        labels = data.train.labels
+        # Generators of this epoch's own: a run can go on at any epoch without their state.
+        order = torch.Generator().manual_seed(_seed(config.seed, number, 0))
+        augmentation = torch.Generator(data.device).manual_seed(_seed(config.seed, number, 1))
+        dropout_state = _seed(config.seed, number, 2 + self.processes.rank)
+        batches = torch.randperm(self.count, generator=order).to(data.device).split(config.batch_size)
+        self.totals = torch.zeros(2, device=data.device)  # loss and errors, read once: no wait for the device inside
+        self.started = time.perf_counter()
+        since = torch.zeros_like(self.totals)
+        images_since = 0
+        for chunk in _chunks(batches, log_every):
+            with _compute(self.threads, data.device, dropout_state) as random:
+                self.network.train()
+                for batch in chunk:
+                    images = data.train.images[batch]  # (B, C, H, W) uint8
+                    if config.augment:
+                        images = data.augment(images, augmentation)
+                    images, targets = self.processes.share(images), self.processes.share(labels[batch])
+                    images = data.normalize(images)  # (B / processes, C, H, W) float32
+                    if config.channels_last:
+                        images = images.contiguous(memory_format=torch.channels_last)
+                    rate = learning_rate_at(config, self.step, self.steps)
+                    since = since + self.stepper(images, targets, len(batch), rate)
+                    self.step += 1
+                    images_since += len(batch)
+                dropout_state = random()
+            self.totals += since
+            if log_every is not None:
+                loss, wrong = self.processes.total(since).tolist()
+                self._require_finite(loss)
+                yield StepRecord(number, self.step, rate, loss / images_since, 100 * wrong / images_since)
+            since, images_since = torch.zeros_like(self.totals), 0
+
+    def finish_epoch(self) -> Record:
+        """Measure after an epoch and keep its record."""
+        loss, wrong = self.processes.total(self.totals).tolist()
+        self._require_finite(loss)
+        self.processes.copy_buffers(self.network)
+        with _compute(self.threads, self.data.device):
+            test = self._evaluate(self.data.test)
+            held_out = self._evaluate(self.data.validation) if self.data.validation is not None else (None, None)
+        record = Record(
+            epoch=len(self.records) + 1,
+            step=self.step,
+            learning_rate=learning_rate_at(self.config, self.step - 1, self.steps),
+            train_loss=loss / self.count,
+            train_error=100 * wrong / self.count,
+            test_loss=test[0],
+            test_error=test[1],
+            seconds=time.perf_counter() - self.started + (self.records[-1].seconds if self.records else 0.0),
+            validation_loss=held_out[0],
+            validation_error=held_out[1],
+        )
+        self.records.append(record)
+        return record
+
+    def _evaluate(self, split: Split) -> tuple[float, float]:
+        part = Split(self.processes.share(split.images), self.processes.share(split.labels))
+        means = evaluate(self.network, self.data, part)
+        sums = len(part) * torch.tensor([*means, 1.0], dtype=torch.float64, device=split.labels.device)
+        totals = self.processes.total(sums)
+        return (totals[0] / totals[2]).item(), (totals[1] / totals[2]).item()
+
+    def _require_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the loss became {loss} within epoch {len(self.records) + 1} (by step {self.step}) at a peak "
+                f"learning rate of {self.config.learning_rate}; try a smaller learning_rate, or batch normalisation"
+            )
+
+    def _identity(self) -> dict:
+        return {"config": asdict(self.config), "data": self.data.checksum}
+
+    def save(self, path: str | Path) -> None:
+        """Write the state after an epoch."""
+        if self.processes.is_first:
+            state = {
+                **self._identity(),
+                "network": self.network.state_dict(),
+                "optimizer": self.stepper.optimizer.state_dict(),
+                "scaler": self.stepper.scaler.state_dict(),
+                "step": self.step,
+                "threads": self.threads,
+                "records": [asdict(record) for record in self.records],
+            }
+            checkpoints.save(path, state)
+        self.processes.wait()
+
+    def restore(self, path: str | Path) -> None:
+        """Go back to the state in the file."""
+        state = checkpoints.load(path, self.data.device)
+        for name, mine in self._identity().items():
+            stored = state[name]
+            if stored != mine:
+                if name == "config":
+                    changed = [key for key in mine if stored.get(key) != mine[key]]
+                    differences = ", ".join(f"{key} {stored.get(key)!r} (now {mine[key]!r})" for key in changed)
+                else:
+                    differences = "other images"
+                raise checkpoints.CheckpointError(
+                    f"{path} is of another run: {name} had {differences}; use the same, or start a new run"
+                )
+        try:
+            self.network.load_state_dict(state["network"])
+        except RuntimeError as error:
+            raise checkpoints.CheckpointError(f"{path} is of another network: {error}") from error
+        self.stepper.restore(state["optimizer"], state["scaler"])
+        self.step, self.threads = state["step"], state["threads"]
+        self.records = [Record(**record) for record in state["records"]]
+
+
+class _Stepper:
+    """One step of SGD: forward, backward, update."""
+
+    def __init__(self, run: _Run):
+        config, device = run.config, run.data.device
+        self.processes, self.device = run.processes, device
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(run.network) if config.sync_batch_norm else run.network
+        model = self.processes.wrap(model)
+        self.model = torch.compile(model) if config.compile else model
+        self.autocast = torch.autocast(
+            device.type, getattr(torch, config.precision), enabled=config.precision != "float32"
+        )
+        # float16 gradients underflow without a scale; for the other formats the scaler does nothing.
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
+        # The fused update is the fastest on CPU and GPU; a rate held on the device can change under a CUDA graph.
+        rate = torch.tensor(config.learning_rate, device=device) if config.cuda_graph else config.learning_rate
+        self.optimizer = torch.optim.SGD(
+            run.network.parameters(), rate, config.momentum, weight_decay=config.weight_decay, fused=True
         )
 
+    def __call__(self, images: Tensor, labels: Tensor, batch: int, rate: float) -> Tensor:
+        """Return the sums of loss and errors over this process's images; ``batch`` counts those of all."""
+        self.set_rate(rate)
+        return self.update(images, labels, batch)
 
-def _schedule(
-    optimizer: torch.optim.Optimizer, config: TrainConfig, steps: int
-) -> torch.optim.lr_scheduler.LRScheduler:
-    if config.schedule == "constant":
-        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=steps + 1, pct_start=0.25, cycle_momentum=False
-    )
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate of the next step."""
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def update(self, images: Tensor, labels: Tensor, batch: int) -> Tensor:
+        """Make the step."""
+        with self.autocast:
+            logits = self.model(images)  # (B, classes)
+            loss = F.cross_entropy(logits.float(), labels, reduction="sum")
+        self.optimizer.zero_grad()
+        # The processes' gradients are averaged, so the mean over all images takes their number as a factor.
+        self.scaler.scale(loss * (self.processes.count / batch)).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        with torch.no_grad():
+            return torch.stack([loss.detach(), (logits.argmax(1) != labels).sum().float()])
+
+    def restore(self, optimizer: dict, scaler: dict) -> None:
+        """Go back to a stored state."""
+        self.optimizer.load_state_dict(optimizer)
+        self.scaler.load_state_dict(scaler)
+
+
+class _GraphStepper(_Stepper):
+    """A step recorded once as a CUDA graph and then replayed: one launch instead of hundreds.
+
+    Batches of another size than the first (an epoch's last one) go step by step.
+    """
+
+    def __init__(self, run: _Run):
+        super().__init__(run)
+        self.network, self.graph = run.network, None
+
+    def __call__(self, images: Tensor, labels: Tensor, batch: int, rate: float) -> Tensor:
+        """Replay the step for these images."""
+        self.set_rate(rate)
+        if self.graph is None:
+            self._record(images, labels, batch)
+        if images.shape != self.images.shape:
+            return self.update(images, labels, batch)
+        self.images.copy_(images)
+        self.labels.copy_(labels)
+        self.graph.replay()
+        return self.sums.clone()
+
+    def _record(self, images: Tensor, labels: Tensor, batch: int) -> None:
+        self.images, self.labels = images.clone(), labels.clone()
+        weights = {name: value.clone() for name, value in self.network.state_dict().items()}
+        momenta = [self.optimizer.state[p].get("momentum_buffer") for p in self.network.parameters()]
+        momenta = [None if buffer is None else buffer.clone() for buffer in momenta]
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):  # lets libraries choose their kernels before the recording
+            for _ in range(3):
+                self.update(self.images, self.labels, batch)
+        torch.cuda.current_stream().wait_stream(side)
+        self.graph = torch.cuda.CUDAGraph()
+        self.optimizer.zero_grad()
+        with torch.cuda.graph(self.graph):
+            self.sums = self.update(self.images, self.labels, batch)
+        with torch.no_grad():  # undo the warm-up in place: the graph keeps the addresses
+            for name, value in self.network.state_dict().items():
+                value.copy_(weights[name])
+            for parameter, buffer in zip(self.network.parameters(), momenta, strict=True):
+                kept = self.optimizer.state[parameter]["momentum_buffer"]
+                kept.zero_() if buffer is None else kept.copy_(buffer)
 
 
 @torch.no_grad()
@@ -140,90 +454,49 @@ def evaluate(network: nn.Module, data: Dataset, split: Split, batch_size: int = 
     """
     was_training = network.training
     network.eval()
-    loss, wrong = 0.0, 0
+    totals = torch.zeros(2, dtype=torch.float64, device=split.labels.device)  # read once, at the end
     for images, labels in zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True):
         logits: Tensor = network(data.normalize(images))  # (B, classes)
-        loss += F.cross_entropy(logits, labels, reduction="sum").item()
-        wrong += (logits.argmax(1) != labels).sum().item()
+        totals[0] += F.cross_entropy(logits, labels, reduction="sum")
+        totals[1] += (logits.argmax(1) != labels).sum()
     network.train(was_training)
+    loss, wrong = totals.tolist()
     return loss / len(split), 100 * wrong / len(split)
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One network of ``cifar_resnet`` and how to train it. ``seed`` draws the weights and orders the batches."""
-
-    depth: int
-    shortcut: str
-    seed: int = 0
-    width: int = 8
-    normalization: str = "batch"
-    config: TrainConfig = field(default_factory=TrainConfig)
-
-    def build(self, data: Dataset) -> nn.Module:
-        """Return the untrained network for ``data``, its weights drawn from ``seed``."""
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            network = cifar_resnet(
-                self.depth,
-                shortcut=self.shortcut,
-                width=self.width,
-                in_channels=data.in_channels,
-                num_classes=data.num_classes,
-                normalization=self.normalization,
-            )
-        return network.to(data.device)
+def _seed(*numbers: int) -> int:
+    """Return a seed for one stream: neighbours in any of ``numbers`` give unrelated streams."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A trial and its records, one an epoch. ``diverged`` holds the explanation if the loss did not stay finite."""
+def _chunks(batches: tuple[Tensor, ...], size: int | None) -> Iterator[tuple[Tensor, ...]]:
+    size = size or len(batches)
+    return (batches[start : start + size] for start in range(0, len(batches), size))
 
-    trial: Trial
-    records: tuple[Record, ...]
-    diverged: str | None = None
 
-    @property
-    def last(self) -> Record:
-        """The record of the last epoch."""
-        return self.records[-1]
+def _threads(network: nn.Module, data: Dataset, config: TrainConfig) -> int:
+    """Return how many CPU threads a step should use: one for tiny networks, else what torch has."""
+    first = next((m.out_channels for m in network.modules() if isinstance(m, nn.Conv2d)), 1)
+    height, width = data.train.images.shape[2:]
+    tiny = config.batch_size * height * width * first < ONE_THREAD_BELOW
+    return 1 if tiny else torch.get_num_threads()
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one CPU thread inside: on 8x8 images a second one costs more than it brings."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def _compute(threads: int, device: torch.device, random: int | Tensor | None = None) -> Iterator:
+    """Compute with ``threads`` and the given random state inside; leave the caller's as they were.
 
-
-def run_trial(trial: Trial, data: Dataset) -> Outcome:
-    """Train one trial to its end and return what happened; a diverged run is an outcome, not an error."""
-    records: list[Record] = []
-    diverged = None
-    with one_thread():
-        try:
-            records.extend(train(trial.build(data), data, replace(trial.config, seed=trial.seed)))
-        except DivergedError as error:
-            diverged = str(error)
-    return Outcome(trial, tuple(records), diverged)
-
-
-def run_trials(trials: Iterable[Trial], data: Dataset, jobs: int | None = None) -> list[Outcome]:
-    """Train all trials, deepest first, with a progress bar; return the outcomes in the order of ``trials``.
-
-    On the CPU ``jobs`` processes share the work (default: one a core), on a GPU one does it. The outcome of a
-    trial does not depend on ``jobs``.
+    Yields a function that returns the random state reached, to go on with.
     """
-    trials = list(trials)
-    if jobs is None:
-        jobs = 1 if data.device.type == "cuda" else min(os.cpu_count() or 1, len(trials))
-    order = sorted(range(len(trials)), key=lambda i: -trials[i].depth)  # the longest first: no late straggler
-    # joblib keeps its workers between calls and needs no `if __name__ == "__main__"` in the caller.
-    parallel = Parallel(n_jobs=jobs, return_as="generator")
-    done = parallel(delayed(run_trial)(trials[i], data) for i in order)
-    outcomes = dict(zip(order, tqdm(done, total=len(trials), desc="networks trained"), strict=True))
-    return [outcomes[i] for i in range(len(trials))]
+    cuda = device.type == "cuda"
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng([device] if cuda else [], enabled=random is not None):
+            if isinstance(random, int):
+                torch.manual_seed(random)
+            elif random is not None:
+                (torch.cuda.set_rng_state if cuda else torch.set_rng_state)(random)
+            yield torch.cuda.get_rng_state if cuda else torch.get_rng_state
+    finally:
+        torch.set_num_threads(before)

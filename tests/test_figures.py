@@ -3,7 +3,8 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from resnet_edu import blocks, figures, paper
-from resnet_edu.training import Outcome, Record, Trial
+from resnet_edu.training import Record
+from resnet_edu.trials import Outcome, Trial
 
 
 def outcome(kind, depth, seed, error):
@@ -18,7 +19,7 @@ def every_figure(digits):
     norms = {("none", 8): [{"a": 1.0, "b": 0.1, "fc": 1.0}] * 2}
     yield figures.digit_samples(digits)
     yield figures.block_diagrams(
-        {"plain": blocks.BasicBlock(4, 4, shortcut="none"), "B": blocks.BasicBlock(4, 8, 2, "B")}
+        {"plain": blocks.BasicBlock(4, 4, shortcut="none"), "B": blocks.BasicBlock(4, 8, 2, shortcut="B")}
     )
     yield figures.error_curves(OUTCOMES, "A caption.", "An alt text.")
     yield figures.error_by_depth(OUTCOMES, "A caption.", "An alt text.", {8: 1.0, 20: 2.0})
@@ -46,7 +47,7 @@ def test_results_table_shows_mean_deviation_and_n():
 
 
 def test_the_drawing_follows_the_block():
-    labels = [label for _, label in figures._steps(blocks.BasicBlock(4, 16, 2, "B"))]
+    labels = [label for _, label in figures._steps(blocks.BasicBlock(4, 16, 2, shortcut="B"))]
     assert labels == ["3×3 conv, 16", "batch norm", "ReLU", "3×3 conv, 16", "batch norm", "+", "ReLU"]
     assert "+" not in [label for _, label in figures._steps(blocks.BasicBlock(4, 4, shortcut="none"))]
 
