@@ -1,6 +1,6 @@
 # Two commands matter: `make book` and `make test`. Each does all of its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab test venv browser lint requirements clean
+.PHONY: help book serve lab test bench venv browser requirements clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -20,6 +20,9 @@ lab: .venv/.ready ## open JupyterLab on the chapters
 test: .venv/.ready browser ## run all tests: units, notebooks, the built book in a browser
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest
+
+bench: .venv/.ready ## compare the training loop with the usual ones, side by side
+	@$(BIN)/python -m benchmarks.training
 
 venv: ## make the environment anew
 	rm -rf .venv
