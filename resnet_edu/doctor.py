@@ -4,6 +4,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from importlib import metadata
@@ -23,7 +24,17 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at Python, packages, devices, memory, data sets, weights, browser and sandbox; change nothing."""
-    return [_python(), _packages(), _processor(), _gpu(), *_data_sets(), _weights(), _notebooks(), _browser(), _sandbox()]
+    return [
+        _python(),
+        _packages(),
+        _processor(),
+        _gpu(),
+        *_data_sets(),
+        _weights(),
+        _notebooks(),
+        _browser(),
+        _sandbox(),
+    ]
 
 
 def report(findings: list[Finding]) -> str:
@@ -116,6 +127,14 @@ def _browser() -> Finding:
 
 
 def _sandbox() -> Finding:
-    found = [name for name in ("docker", "unshare") if shutil.which(name)]
-    mend = "install util-linux (unshare) or Docker before grading code of others"
-    return Finding("sandbox", ", ".join(found) or "neither docker nor unshare", bool(found), mend=mend)
+    tries = {"docker": ["docker", "info"], "unshare": ["unshare", "--map-root-user", "--net", "true"]}
+    found = [name for name, command in tries.items() if shutil.which(name) and _succeeds(command)]
+    mend = "allow user namespaces (unshare), or start Docker, before grading code of others"
+    return Finding("sandbox", ", ".join(found) or "neither docker nor unshare works here", bool(found), mend=mend)
+
+
+def _succeeds(command: list[str]) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, timeout=10).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False

@@ -55,7 +55,7 @@ def test_resume_goes_on(tmp_path, capsys, monkeypatch):
     [
         (["--depth", "21"], "depth must be 6n+2"),
         (["--depth", "20", "--block", "bottleneck", "--activation", "post", "--epochs", "0"], "epochs must be"),
-        (["--validation", "0.999"], "each part needs"),
+        (["--validation", "0.999"], "both parts need an image"),
         (["--resume"], "--resume needs --checkpoint"),
         (["--device", "cuda:77"], "device 'cuda:77' cannot be used here"),
         (["--data", "image_folder", "--path", "/nowhere"], "there is no folder /nowhere"),
