@@ -15,6 +15,7 @@ training set. The ratio is ours to theirs within a turn: median, and least to mo
 import argparse
 import contextlib
 import io
+import math
 import os
 import re
 import time
@@ -27,6 +28,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from resnet_edu.accounting import layers
 from resnet_edu.datasets import Dataset, Split, best_device, digits, synthetic
 from resnet_edu.networks import cifar_resnet
 from resnet_edu.training import ONE_THREAD_BELOW, TrainConfig, train
@@ -158,9 +160,10 @@ def compare(title: str, data: Dataset, depth: int, width: int, config: TrainConf
 
 
 def _bound(network: nn.Module, data: Dataset, config: TrainConfig, rate: float) -> None:
-    """Print how near the measured rate comes to what the memory's bandwidth allows."""
-    from resnet_edu.accounting import traffic
+    """Print how near the measured rate comes to what the memory's bandwidth allows.
 
+    Bytes moved: every layer reads its input and writes its output once, and the backward pass moves twice that.
+    """
     large = torch.empty(2**28, device=data.device)  # 1 GiB
     copy = torch.empty_like(large)
     times = []
@@ -173,7 +176,8 @@ def _bound(network: nn.Module, data: Dataset, config: TrainConfig, rate: float) 
         times.append(start.elapsed_time(end) / 1e3)
     bandwidth = 2 * large.numel() * 4 / min(times)
     size = 4 if config.precision == "float32" else 2
-    moved = traffic(network, tuple(data.train.images.shape[1:])) * size
+    outputs = sum(math.prod(layer.output_shape) for layer in layers(network, tuple(data.train.images.shape[1:])))
+    moved = 3 * 2 * outputs * size
     print(
         f"memory: {bandwidth / 1e9:,.0f} GB/s measured by copying; a step moves {moved / 1e6:.2f} MB an image, "
         f"so at most {bandwidth / moved:,.0f} images/s: {100 * rate * moved / bandwidth:.1f} % of it reached"
