@@ -272,34 +272,37 @@ def pretrained(name: str, weights: str = "V1") -> ResNet:
     kept. Images must be prepared as torchvision says (``network.transforms``).
 
     Raises ``ValueError`` for an unknown name or weights, ``ConnectionError`` if the file is not there and cannot
-    be fetched (the message names the file to put in place), ``RuntimeError`` if the file is damaged or another's.
+    be fetched (the message names the file to put in place), ``RuntimeError`` if the file there is damaged.
     """
+    import hashlib
+    from http.client import HTTPException
     from pathlib import Path
-    from pickle import UnpicklingError
     from urllib.error import URLError
 
     import torch
     from torchvision.models import get_model_weights
 
     depths = {f"resnet{depth}": depth for depth in IMAGENET_STAGES}
-    published = get_model_weights(choose("name", name, tuple(depths)))
-    allowed = tuple(entry.rpartition("_")[2] for entry in published.__members__)
-    entry = published[f"IMAGENET1K_{choose('weights', weights, allowed)}"]
+    published = {e.name.removeprefix("IMAGENET1K_"): e for e in get_model_weights(choose("name", name, tuple(depths)))}
+    entry = published[choose("weights", weights, tuple(published))]
     file = Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rpartition("/")[2]
-    network = imagenet_resnet(depths[name])
+    if file.exists():  # torch checks the hash of a download, not of what is in its cache
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if not digest.startswith(file.stem.rpartition("-")[2]):  # the name ends with the first digits of the hash
+            raise RuntimeError(
+                f"{file} does not hold the weights of {name} ({weights}): it was cut or damaged, or is another file "
+                f"(its SHA-256 starts with {digest[:8]}); delete it and call again"
+            )
     try:
         state = torch.hub.load_state_dict_from_url(entry.url, check_hash=True, map_location="cpu", weights_only=True)
-        network.load_state_dict(state)
-    except (URLError, TimeoutError, ConnectionError) as error:
+    except (URLError, TimeoutError, ConnectionError, HTTPException, RuntimeError) as error:
         raise ConnectionError(
             f"the weights of {name} ({weights}) are not on this machine and could not be fetched ({error}); "
-            f"connect once, or put {entry.url} at {file}"
+            f"connect and call again, or put {entry.url} at {file}"
         ) from error
-    except (RuntimeError, EOFError, UnpicklingError) as error:  # torch checks the hash of a download, not of its cache
-        raise RuntimeError(
-            f"{file} does not hold the weights of {name} ({weights}): it was cut or damaged, or is another file; "
-            "delete it and call again"
-        ) from error
+    network = imagenet_resnet(depths[name])
+    network.load_state_dict(state)
     network.categories, network.transforms = entry.meta["categories"], entry.transforms()
     return network.eval()
 
