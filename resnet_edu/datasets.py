@@ -257,8 +257,11 @@ def image_folder(
     an eighth of the height, the paper's 4 of 32; ``flip=False`` where mirroring changes the class, as with letters.
 
     Raises ``FileNotFoundError`` for a missing folder or a class without images, and ``ValueError`` for fewer than two
-    classes, parts with different classes, an unreadable image, or images of different sizes without ``size``.
+    classes, parts with different classes, an unreadable image, images of different sizes without ``size``, or a
+    ``size`` below 1.
     """
+    if size is not None and size < 1:
+        raise ValueError(f"size must be a number of pixels of at least 1, got {size!r}")
     path = Path(path).expanduser()
     if not path.is_dir():
         raise FileNotFoundError(
@@ -266,8 +269,10 @@ def image_folder(
             "test/<class>/*.jpg"
         )
     folders = {part: path / part for part in ("train", "val", "test") if (path / part).is_dir()}
+    if [*folders] == ["val", "test"]:
+        raise ValueError(f"{path} has val and test but no train; put the training images into {path / 'train'}/<class>")
     if "train" not in folders or len(folders) == 1:
-        folders = {"train": path}
+        folders = {"train": path}  # one tree; a class may be called "train", as one of CIFAR-100's
     found = {part: _list_images(folder) for part, folder in folders.items()}  # {part: {class: files}}
     classes = tuple(found["train"])
     for part, files in found.items():
@@ -504,21 +509,25 @@ def _read_images(files: Sequence[str], size: int | None) -> Tensor:
     first = read(files[0])
     images = np.empty((len(files), *first.shape), np.uint8)  # (N, H, W, 3)
 
-    def place(number: int) -> None:
-        image = read(files[number])
-        if image.shape != first.shape:
-            (h, w), (height, width) = image.shape[:2], first.shape[:2]
-            raise ValueError(
-                f"images must have one size, but {files[0]} has {width}x{height} and {files[number]} has {w}x{h} "
-                f"(width x height); give a size, for example size={min(h, w, height, width)}"
-            )
-        images[number] = image
+    def place(numbers: range) -> None:
+        for number in numbers:
+            image = read(files[number])
+            if image.shape != first.shape:
+                (h, w), (height, width) = image.shape[:2], first.shape[:2]
+                raise ValueError(
+                    f"images must have one size, but {files[0]} has {width}x{height} and {files[number]} has {w}x{h} "
+                    f"(width x height); give a size, for example size={min(h, w, height, width)}"
+                )
+            images[number] = image
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor() as pool, tqdm(total=len(files), desc="images read", unit=" images") as bar:
+        # Many images a task: for small ones a task costs as much as an image.
+        tasks = [pool.submit(place, range(len(files))[start : start + 32]) for start in range(0, len(files), 32)]
         try:
-            for _ in tqdm(pool.map(place, range(len(files))), total=len(files), desc="images read", unit=" images"):
-                pass
+            for start, task in enumerate(tasks):
+                task.result()
+                bar.update(min(32, len(files) - 32 * start))
         except BaseException:
-            pool.shutdown(cancel_futures=True)  # do not read the rest first
+            pool.shutdown(cancel_futures=True)  # else the pool would read the rest first
             raise
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
