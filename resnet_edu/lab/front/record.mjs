@@ -14,18 +14,18 @@ export function crc32(text) {
 }
 const checksum = ({ crc32: _, ...rest }) => crc32(JSON.stringify(rest));
 
-// Losses and errors in steps of 1/1000 as 16-bit numbers (65535: not a number or beyond), sizes on a logarithmic
-// scale as bytes (0: zero), 16 to the decade from 1e-10 up: 7 % steps, finer than a colour shows.
-const [UNIT, NONE, PER_DECADE, LOWEST] = [1000, 65535, 16, -10];
-function packNumbers(values) {
-  const words = values.map((value) => (value * UNIT < NONE ? Math.round(value * UNIT) : NONE));
+// Losses in 1/1000 and errors in 1/100 as 16-bit numbers (65535: not a number, or beyond), sizes on a logarithmic
+// scale as bytes (0: zero), 16 to the decade from 1e-10 up: steps of 15 %, finer than a colour shows.
+const [LOSS, ERROR, NONE, PER_DECADE, LOWEST] = [1000, 100, 65535, 16, -10];
+function packNumbers(values, unit) {
+  const words = values.map((value) => (value * unit < NONE ? Math.round(value * unit) : NONE));
   return toBase64(Uint8Array.from(words.flatMap((word) => [word & 255, word >> 8])));
 }
-function unpackNumbers(text) {
+function unpackNumbers(text, unit) {
   const bytes = fromBase64(text);
   return Array.from({ length: bytes.length / 2 }, (_, n) => {
     const word = bytes[2 * n] + 256 * bytes[2 * n + 1];
-    return word === NONE ? null : word / UNIT;
+    return word === NONE ? null : word / unit;
   });
 }
 const packSizes = (rows) => toBase64(Uint8Array.from(rows.flat(), (value) =>
@@ -41,10 +41,10 @@ export function packRecord({ config, frames }, facts, sample = 5) {
   const tested = frames.filter((frame) => frame.test_loss !== undefined);
   const record = {
     format: "resnet-edu run 1", ...facts, config, steps: frames.length,
-    loss: packNumbers(frames.map((frame) => frame.loss)), error: packNumbers(frames.map((frame) => frame.error)),
+    loss: packNumbers(frames.map((frame) => frame.loss), LOSS), error: packNumbers(frames.map((frame) => frame.error), ERROR),
     tested_steps: tested.map(({ step }) => step),
-    test_loss: packNumbers(tested.map((frame) => frame.test_loss)),
-    test_error: packNumbers(tested.map((frame) => frame.test_error)),
+    test_loss: packNumbers(tested.map((frame) => frame.test_loss), LOSS),
+    test_error: packNumbers(tested.map((frame) => frame.test_error), ERROR),
     sampled_steps: sampled.map(({ step }) => step),
     layers: frames[0]?.norms.length ?? 0, norms: packSizes(sampled.map(({ norms }) => norms)),
     blocks: frames[0]?.responses.length ?? 0, responses: packSizes(sampled.map(({ responses }) => responses)),
@@ -58,11 +58,11 @@ export function unpackRecord(record) {
   if (checksum(record) !== record.crc32) {
     throw new Error(`its checksum is ${checksum(record)}, the file says ${record.crc32}: it was changed or cut off; record it anew`);
   }
-  const [loss, error] = [unpackNumbers(record.loss), unpackNumbers(record.error)];
+  const [loss, error] = [unpackNumbers(record.loss, LOSS), unpackNumbers(record.error, ERROR)];
   const frames = loss.map((value, index) => ({ step: index + 1, loss: value, error: error[index] }));
   const attach = (steps, key, values) => steps.forEach((step, index) => (frames[step - 1][key] = values[index]));
-  attach(record.tested_steps, "test_loss", unpackNumbers(record.test_loss));
-  attach(record.tested_steps, "test_error", unpackNumbers(record.test_error));
+  attach(record.tested_steps, "test_loss", unpackNumbers(record.test_loss, LOSS));
+  attach(record.tested_steps, "test_error", unpackNumbers(record.test_error, ERROR));
   attach(record.sampled_steps, "norms", unpackSizes(record.norms, record.layers));
   attach(record.sampled_steps, "responses", unpackSizes(record.responses, record.blocks));
   return { config: record.config, frames, source: "recording", state: "done", facts: record };

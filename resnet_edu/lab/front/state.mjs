@@ -12,7 +12,7 @@ const NUMBERS = { // lowest, highest, whole
   steps: [20, 2000, true],
 };
 export const DEFAULTS = {
-  depth: 56, shortcut: "A", normalization: "batch", activation: "post", learning_rate: 0.05, seed: 1, steps: 300,
+  depth: 56, shortcut: "A", normalization: "batch", activation: "post", learning_rate: 0.03, seed: 1, steps: 300,
   width: 4, batch_size: 32, momentum: 0.9, weight_decay: 0.0001, test_every: 10, switches: [],
 };
 export const blocksOf = (config) => (config.depth - 2) / 2;
