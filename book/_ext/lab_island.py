@@ -1,0 +1,72 @@
+"""Put the lab into pages: the directive ``lab``, and its script, style and digits on pages that have one.
+
+    ```{lab}
+    :id: lab
+    :shown: plain-56 residual-56
+    :guess:
+    ```
+
+A notebook's output may hold the island's HTML as well (``resnet_edu.lab.island``); such a page gets the files, too.
+"""
+
+import json
+from pathlib import Path
+
+from docutils import nodes
+from docutils.parsers.rst import Directive, directives
+
+from resnet_edu import lab
+
+FILES = {
+    "lab-digits.js": lambda: f"globalThis.resnetLabDigits={json.dumps(lab.digits_data())};\n",
+    "lab.js": lambda: lab.bundle("classic"),
+    "lab.css": lab.style,
+}
+
+
+class LabDirective(Directive):
+    """The lab, or a figure where there is no JavaScript."""
+
+    option_spec = {
+        "id": directives.unchanged,
+        "depth": directives.nonnegative_int,
+        "shortcut": directives.unchanged,
+        "shown": directives.unchanged,
+        "guess": directives.flag,
+    }
+
+    def run(self):
+        """Return the island."""
+        options = dict(self.options)
+        shown = tuple(options.pop("shown", "plain-56 residual-56").split())
+        try:
+            text = lab.island(options.pop("id", "lab"), guess=options.pop("guess", 0) is None, shown=shown, config=options)
+        except ValueError as error:
+            raise self.error(str(error)) from error
+        return [nodes.raw("", text, format="html")]
+
+
+def write_files(app):
+    """Write the lab's files into the build and let Sphinx copy them beside the book's own."""
+    if app.builder.format == "html":
+        folder = Path(app.doctreedir) / "lab"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in FILES.items():
+            (folder / name).write_text(content(), encoding="utf-8")
+        app.config.html_static_path.append(str(folder))
+
+
+def add_files(app, pagename, templatename, context, doctree):
+    """Link the files from a page with a lab."""
+    if 'class="resnet-lab"' in context.get("body", ""):
+        app.add_css_file("lab.css")
+        for name in ("lab-digits.js", "lab.js"):
+            app.add_js_file(name, loading_method="defer")
+
+
+def setup(app):
+    """Register the extension."""
+    app.add_directive("lab", LabDirective)
+    app.connect("builder-inited", write_files)
+    app.connect("html-page-context", add_files)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,90 @@
+"""The lab: switch shortcuts on and off and watch a network train.
+
+One front end (``front/``, dependency-free ES modules) with three *sources* of figures:
+
+* **browser**: ``worker.mjs`` trains in a Worker of the page, ``training.mjs`` and ``net.mjs`` are the engine,
+  ``kernels.mjs`` its two hot loops in WebAssembly SIMD (``assembler.mjs``) and in plain JavaScript;
+* **recording**: runs from files (``recorded/``, made by ``python -m resnet_edu.lab.recording``);
+* **kernel**: a training thread behind a Jupyter widget.
+
+``lab.mjs`` holds controls and state, ``views.mjs`` the drawings, ``state.mjs`` what may be chosen and how it is
+written into an address, ``record.mjs`` the run file. ``bundle`` joins them, by concatenation, to one script: an ES
+module for anywidget or a classic script for a page. ``island`` is the HTML that such a page needs.
+
+Configuration
+-------------
+The same keys in every source, in addresses and in run files:
+
+====================  =========================================================================================
+``depth``             6n+2 weighted layers: 8, 20, 32, 56 (a kernel may offer more)
+``shortcut``          ``"none"``, ``"A"``, ``"B"``, ``"C"`` (He et al. 2015, section 3.3)
+``normalization``     ``"batch"`` or ``"none"`` (convolutions then have a bias)
+``activation``        ``"post"`` (He et al. 2015) or ``"pre"`` (He et al. 2016, Fig. 4e: the stem's ReLU is the first
+                      block's first activation, a projection shares the block's activation and has no
+                      normalisation, one normalisation and ReLU stand behind the last block)
+``width``             channels of the first stage; 4 in the browser (a multiple of 4)
+``learning_rate``, ``momentum``, ``weight_decay``, ``batch_size``
+                      SGD as in He et al. 2015; the rate is constant; an incomplete last batch is dropped
+``seed``              weights and order of the batches; twins with other shortcuts start from equal weights
+``steps``             length of the run
+``test_every``        steps between tests on the whole test set, in evaluation mode
+``switches``          list of ``[step, block, connected]``: from the step after ``step`` on, block 1, 2 … has its
+                      shortcut (1) or not (0). A block that ``"none"`` left without gets option A.
+====================  =========================================================================================
+
+Protocol
+--------
+The front end asks, the source answers; it never speaks first. One request is in flight. While a run goes on, the
+front end polls ten times a second. In a notebook, requests and replies are custom messages of the widget
+(``model.send(request)``, ``msg:custom``); without an answer within six seconds the source counts as lost.
+
+Every request is ``{"id": int, "kind": str, "since": int, …}``. Kinds:
+
+========================================  ======================================================================
+``start`` with ``config``, ``play``       make the network anew; train at once if ``play`` is true
+``play``, ``pause``                       go on, hold before the next step
+``step``                                  train one step while paused
+``switch`` with ``block``, ``connected``  cut or restore a shortcut from the next step on; the source appends
+                                          ``[steps done, block, connected]`` to ``switches``
+``poll``                                  nothing but the answer
+========================================  ======================================================================
+
+Every reply is one object, JSON in a notebook (no binary buffers; a number that is not finite is ``null``)::
+
+    {"id":       the request's id,
+     "state":    "running" | "paused" | "done" | "failed",
+     "message":  why it failed, for the reader, or null,
+     "device":   what trains, for the reader ("Tesla T4", "WebAssembly SIMD"),
+     "switches": the run's switches,
+     "frames":   the frames behind the first ``since`` ones}
+
+Frames are contiguous from step 1. A frame is what one step showed::
+
+    {"step": 1, "loss": nats, "error": percent of the batch (both before the step's update),
+     "test_loss": nats, "test_error": percent   # after the update; only every ``test_every`` steps and at the end
+     "norms":     [norm of the gradient of each weighted layer's weights, input first, no projections],
+     "responses": [standard deviation of each block's branch before the addition]}
+
+``norms`` and ``responses`` may be missing from some frames (a sampled measurement).
+
+A widget gives the front end these values (an island's JSON has the same keys): ``id`` (of the element, and in the
+page's address), ``config`` (what differs from the defaults), ``records`` (run files), ``shown`` (names of the
+recorded runs drawn from the start), ``guess`` (start in guess-first mode), ``kernel`` (true: there is one),
+``digits`` (see ``digits_data``; without it the browser cannot train).
+"""
+
+from resnet_edu.lab.assets import FRONT, bundle, digits_data, engine_script, style
+from resnet_edu.lab.island import island
+from resnet_edu.lab.recording import check_record, load_records, record
+
+__all__ = [
+    "FRONT",
+    "bundle",
+    "check_record",
+    "digits_data",
+    "engine_script",
+    "island",
+    "load_records",
+    "record",
+    "style",
+]

@@ -1,0 +1,67 @@
+"""The lab's script, style and digits, joined from the files in ``front/``. Same sources, same bytes."""
+
+import re
+from pathlib import Path
+
+FRONT = Path(__file__).parent / "front"
+ENGINE = ("assembler", "kernels", "net", "training", "worker")  # in the order in which they need each other
+PAGE = ("state", "record", "sources", "views", "lab")
+
+
+def _join(names: tuple[str, ...]) -> str:
+    """Return the modules as one piece of script: no imports, no exports, no comment lines, no indentation.
+
+    Every top-level name is then shared, so it must be unique; a clash is a syntax error that any test meets.
+    """
+    text = "\n".join((FRONT / f"{name}.mjs").read_text(encoding="utf-8") for name in names)
+    text = re.sub(r"^import\b[^;]*;\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^export (?=const|function|class)", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^[ \t]*//.*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^[ \t]*/\*\*.*?\*/\n", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^[ \t]+|[ \t]*\n(?=\n)", "", text, flags=re.MULTILINE)
+
+
+def engine_script(exports: tuple[str, ...] = ("serve",)) -> str:
+    """Return the engine as a JavaScript function expression that returns ``exports`` by name."""
+    return f"function () {{\n{_join(ENGINE)}return {{ {', '.join(exports)} }};\n}}"
+
+
+def bundle(form: str = "module") -> str:
+    """Return the whole front end as one script.
+
+    ``"module"`` is an ES module for anywidget (``export default {render}``), ``"classic"`` a script that mounts the
+    islands of a page, also one opened from disk, where browsers load no modules. Raises ``ValueError`` for another.
+    """
+    body = f"const engine = {engine_script()};\n{_join(PAGE)}"
+    if form == "module":
+        return f"{body}export default {{ render }};\n"
+    if form == "classic":
+        return f'(function () {{\n"use strict";\n{body}mountIslands();\n}})();\n'
+    raise ValueError(f"form must be 'module' (for anywidget) or 'classic' (for a page), got {form!r}")
+
+
+def style() -> str:
+    """Return the lab's style sheet."""
+    return (FRONT / "lab.css").read_text(encoding="utf-8")
+
+
+def digits_data() -> dict:
+    """Return the bundled digits as the engine reads them: 1,797 images of 8x8, the training set first.
+
+    ``images`` has a character a pixel (``"a"`` is 0, ``"q"`` is 16), ``labels`` a digit an image, ``train`` is the
+    size of the training set, ``mean`` and ``std`` are its pixels'.
+    """
+    import torch
+
+    from resnet_edu.datasets import digits
+
+    data = digits()
+    images = torch.cat([data.train.images, data.test.images]).flatten().tolist()
+    labels = torch.cat([data.train.labels, data.test.labels]).tolist()
+    return {
+        "images": "".join(chr(ord("a") + value) for value in images),
+        "labels": "".join(map(str, labels)),
+        "train": len(data.train.labels),
+        "mean": data.mean[0],
+        "std": data.std[0],
+    }

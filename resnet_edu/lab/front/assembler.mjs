@@ -1,0 +1,93 @@
+// A small WebAssembly assembler: the few instructions that the kernels need, as nested arrays of bytes.
+// Numbers are those of the WebAssembly core specification 2.0, section 5.4 (binary format of instructions).
+
+function signed(value) {
+  const bytes = [];
+  for (;;) {
+    const byte = value & 127;
+    value >>= 7;
+    if ((value === 0 && !(byte & 64)) || (value === -1 && byte & 64)) return [...bytes, byte];
+    bytes.push(byte | 128);
+  }
+}
+
+function unsigned(value) {
+  const bytes = [];
+  do {
+    bytes.push((value & 127) | (value > 127 ? 128 : 0));
+    value >>>= 7;
+  } while (value);
+  return bytes;
+}
+
+const number = (x) => (typeof x === "number" ? [0x41, signed(x)] : x.get ?? x);
+const binary = (opcode) => (a, b) => [number(a), number(b), opcode];
+const simd = (opcode) => [0xfd, unsigned(opcode)];
+
+// 32-bit integers: addresses, counters and their tests.
+export const add = binary(0x6a);
+export const sub = binary(0x6b);
+export const mul = binary(0x6c);
+export const and = binary(0x71);
+export const shift = binary(0x75); // to the right, keeping the sign
+export const less = binary(0x48);
+export const below = binary(0x49); // unsigned: 0 <= a < b in one test
+export const isZero = (a) => [number(a), 0x45];
+
+// Four 32-bit floats at once.
+export const load = (address, offset = 0) => [number(address), simd(0x00), 2, unsigned(offset)];
+export const splat = (address, offset = 0) => [number(address), simd(0x09), 2, unsigned(offset)];
+export const store = (address, value) => [number(address), value.get ?? value, simd(0x0b), 2, 0];
+export const zeros = [simd(0x0c), new Array(16).fill(0)];
+export const add4 = (a, b) => [a.get ?? a, b.get ?? b, simd(0xe4)];
+export const mul4 = (a, b) => [a.get ?? a, b.get ?? b, simd(0xe6)];
+const lane = (a, i) => [a.get, simd(0x1f), i];
+const addFloat = (a, b) => [a, b, 0x92];
+export const storeSum = (address, a) => [
+  number(address),
+  addFloat(addFloat(lane(a, 0), lane(a, 1)), addFloat(lane(a, 2), lane(a, 3))),
+  [0x38, 2, 0],
+];
+
+export const when = (condition, ...body) => [condition, 0x04, 0x40, body, 0x0b];
+
+/** for (i = 0; i < end; i += step) body */
+export const loop = (i, end, step, ...body) => [
+  i.set(0), 0x02, 0x40, 0x03, 0x40, // block, loop
+  isZero(less(i, end)), 0x0d, 1, // leave
+  body, i.set(add(i, step)), 0x0c, 0, // again
+  0x0b, 0x0b,
+];
+
+/** A function: `write(parameters, local)` returns its body; `local.int()` and `local.float4()` make variables. */
+export function define(parameters, write) {
+  const types = [];
+  const variable = (index) => ({
+    get: [0x20, unsigned(index)],
+    set: (value) => [number(value), 0x21, unsigned(index)],
+  });
+  const make = (type) => () => variable(parameters + types.push(type) - 1);
+  const names = Array.from({ length: parameters }, (_, index) => variable(index));
+  const body = write(names, { int: make(0x7f), float4: make(0x7b) });
+  return { parameters, code: [unsigned(types.length), types.map((type) => [1, type]), body, 0x0b] };
+}
+
+/** Assemble functions into the bytes of a module that imports `env.memory` and exports them by name. */
+export function assemble(functions) {
+  const sized = (content) => {
+    const bytes = content.flat(Infinity);
+    return [unsigned(bytes.length), bytes];
+  };
+  const text = (name) => sized([...name].map((letter) => letter.charCodeAt(0)));
+  const section = (id, content) => [id, sized(content)];
+  const list = (items) => [unsigned(items.length), items];
+  const all = Object.values(functions);
+  return new Uint8Array([
+    [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    section(1, list(all.map(({ parameters }) => [0x60, list(new Array(parameters).fill(0x7f)), 0]))),
+    section(2, list([[text("env"), text("memory"), 2, 0, 1]])),
+    section(3, list(all.map((_, index) => index))),
+    section(7, list(Object.keys(functions).map((name, index) => [text(name), 0, unsigned(index)]))),
+    section(10, list(all.map(({ code }) => sized(code)))),
+  ].flat(Infinity));
+}

@@ -1,0 +1,98 @@
+// Where figures come from. A source answers one request at a time: `ask(request)` is a promise of a reply
+// (the protocol is in resnet_edu/lab/__init__.py), rejected with a readable error when there will be none.
+
+const PATIENCE = 6000; // milliseconds without an answer before a source counts as lost
+
+/** Number the requests, match the replies, give up after a while. */
+function correspond(send, lost) {
+  let [last, broken] = [0, null];
+  const open = new Map();
+  const fail = (text) => {
+    broken = text;
+    for (const { reject } of open.values()) reject(new Error(text));
+    open.clear();
+  };
+  return {
+    fail,
+    receive(reply) {
+      open.get(reply.id)?.resolve(reply);
+      open.delete(reply.id);
+    },
+    ask(request) {
+      if (broken) return Promise.reject(new Error(broken));
+      return new Promise((resolve, reject) => {
+        const id = ++last;
+        const timer = setTimeout(() => open.has(id) && !document.hidden && fail(lost), PATIENCE);
+        const settle = (how) => (value) => (clearTimeout(timer), how(value));
+        open.set(id, { resolve: settle(resolve), reject: settle(reject) });
+        send({ ...request, id });
+      });
+    },
+  };
+}
+
+/** Training in this page: `engine` is the function around worker.mjs and what it imports. */
+export function browserSource(engine, digits) {
+  const stopped = "The training worker of this page stopped answering. Press Reset to start another";
+  if (!digits) throw new Error("The digits are missing from this page: it was not built whole");
+  const address = URL.createObjectURL(new Blob([`(${engine})().serve(self)`], { type: "text/javascript" }));
+  const worker = new Worker(address);
+  const post = correspond((message) => worker.postMessage(message), `${stopped}.`);
+  worker.onmessage = ({ data }) => post.receive(data);
+  worker.onerror = (event) => {
+    event.preventDefault();
+    post.fail(`${stopped}. ${event.message ?? ""}`);
+  };
+  post.ask({ kind: "hello", digits }).catch(() => {});
+  return {
+    ask: post.ask,
+    close() {
+      worker.terminate();
+      URL.revokeObjectURL(address);
+      post.fail("closed");
+    },
+  };
+}
+
+/** A training thread in a Jupyter kernel, through the widget's own messages. */
+export function kernelSource(model) {
+  const post = correspond((message) => model.send(message),
+    "The kernel does not answer: it is busy, was restarted or is gone. Run the cell again.");
+  const listen = (reply) => post.receive(reply);
+  model.on("msg:custom", listen);
+  return { ask: post.ask, close: () => model.off("msg:custom", listen) };
+}
+
+/** A recording, played again at `speed` steps a second, or shown at once. */
+export function recordedSource(find, speed = 60) {
+  let [run, since, state, offset] = [null, 0, "paused", 0];
+  const reached = () => (state === "running" ? Math.min(run.frames.length, offset + (performance.now() - since) * speed / 1000) : offset) | 0;
+  const requests = {
+    start(request) {
+      run = find(request.config);
+      [offset, state] = [0, "paused"];
+      if (request.play) requests.play();
+    },
+    play() {
+      since = performance.now();
+      state = "running";
+    },
+    pause() {
+      offset = reached();
+      state = "paused";
+    },
+    step() {
+      offset = Math.min(run.frames.length, offset + 1);
+    },
+    poll() {},
+  };
+  return {
+    async ask(request) {
+      requests[request.kind](request);
+      const step = reached();
+      if (step === run.frames.length) [state, offset] = ["done", step];
+      return { state, frames: run.frames.slice(request.since ?? 0, step), facts: run.facts };
+    },
+    close() {},
+  };
+}

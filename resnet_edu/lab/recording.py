@@ -1,0 +1,113 @@
+"""Record runs of the lab with its own engine, in a headless Chromium.
+
+python -m resnet_edu.lab.recording    records the front page's runs anew (needs Playwright and a Chromium)
+"""
+
+import datetime
+import hashlib
+import json
+import zlib
+from pathlib import Path
+
+from resnet_edu.lab.assets import FRONT, _join, digits_data, engine_script
+
+RECORDED = Path(__file__).parent / "recorded"
+COMMAND = "python -m resnet_edu.lab.recording"
+DEFAULTS = {
+    "depth": 56, "shortcut": "A", "normalization": "batch", "activation": "post", "learning_rate": 0.03, "seed": 1,
+    "steps": 300, "width": 4, "batch_size": 32, "momentum": 0.9, "weight_decay": 0.0001, "test_every": 10,
+    "switches": [],
+}  # fmt: skip
+RUNS = {  # name of the file: what differs from the defaults
+    f"{kind}-{depth}": {"depth": depth, "shortcut": shortcut}
+    for depth in (8, 20, 32, 56)
+    for kind, shortcut in (("residual", "A"), ("plain", "none"))
+}
+
+_RECORD = """([config, digits, facts]) => {
+  const training = engine.startTraining(config, engine.unpackDigits(digits));
+  const frames = [];
+  while (training.step < config.steps) frames.push(training.next());
+  return page.packRecord({ config, frames }, { ...facts, device: `${facts.device}, ${training.net.kernels}` });
+}"""
+
+
+def record(config: dict, name: str, program: str | None = None) -> dict:
+    """Train with the lab's engine in a headless Chromium and return the run as a run file's content.
+
+    ``config`` lists what differs from the defaults (keys: ``resnet_edu.lab``), ``name`` names the run, ``program``
+    is the browser (by default Playwright's own). Loss and errors are kept to 1/1000 at every step, gradient norms
+    and responses at every fifth, on a logarithmic scale with steps of 15 %. Raises ``ValueError`` for an unknown
+    key, and Playwright's error if there is no browser.
+    """
+    if unknown := sorted(config.keys() - DEFAULTS.keys()):
+        raise ValueError(f"a run has no setting {unknown[0]!r}; it has {', '.join(DEFAULTS)}")
+    from playwright.sync_api import sync_playwright
+
+    import resnet_edu
+
+    sources = "".join(path.read_text(encoding="utf-8") for path in sorted(FRONT.glob("*.mjs")))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        page = browser.new_page()
+        facts = {
+            "name": name,
+            "source": "browser",
+            "device": f"Chromium {browser.version.split('.')[0]} on {page.evaluate('navigator.platform')}",
+            "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "command": COMMAND,
+            "versions": {
+                "resnet_edu": resnet_edu.__version__,
+                "chromium": browser.version,
+                "lab": hashlib.sha256(sources.encode()).hexdigest()[:12],
+            },
+        }
+        exports = ("startTraining", "unpackDigits")
+        page.add_script_tag(content=f"globalThis.engine = ({engine_script(exports)})()")
+        page.add_script_tag(content=f"globalThis.page = (function () {{\n{_join(('record',))}return {{ packRecord }} }})()")
+        made = page.evaluate(_RECORD, [{**DEFAULTS, **config}, digits_data(), facts])
+        browser.close()
+    return check_record(made)
+
+
+def check_record(made: dict) -> dict:
+    """Return a run file's content if its checksum is right.
+
+    The checksum is the CRC-32 of the JSON text of everything else, without spaces. Raises ``ValueError`` otherwise.
+    """
+    rest = {key: value for key, value in made.items() if key != "crc32"}
+    crc = f"{zlib.crc32(json.dumps(rest, separators=(',', ':')).encode()):08x}"
+    if made.get("crc32") != crc:
+        raise ValueError(
+            f"run {made.get('name')!r} has the checksum {crc}, its file says {made.get('crc32')}: it was changed or "
+            f"cut off; record it anew with: {COMMAND}"
+        )
+    return made
+
+
+def load_records(*names: str) -> list[dict]:
+    """Return the recorded runs ``names`` (all of them if none is named), checked.
+
+    Raises ``ValueError`` for an unknown name or a wrong checksum.
+    """
+    if unknown := [name for name in names if name not in RUNS]:
+        raise ValueError(f"there is no recorded run {unknown[0]!r}; recorded are {', '.join(RUNS)}")
+    return [
+        check_record(json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))) for name in names or RUNS
+    ]
+
+
+def main() -> None:
+    """Record every run of ``RUNS``."""
+    import shutil
+
+    RECORDED.mkdir(exist_ok=True)
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    for name, config in RUNS.items():
+        made = record(config, name, program)
+        (RECORDED / f"{name}.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+        print(f"{name}: {made['steps']} steps, {len(json.dumps(made)) / 1024:.1f} kB")
+
+
+if __name__ == "__main__":
+    main()
