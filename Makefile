@@ -17,7 +17,7 @@ serve: book ## build the book and serve it on a free port (PORT=8000 asks for on
 lab: .venv/.ready ## open JupyterLab on the chapters
 	$(BIN)/jupyter lab --notebook-dir=book/chapters
 
-test: .venv/.ready browser ## run all tests: units, notebooks, the built book in a browser
+test: .venv/.ready .venv/colab browser ## run all tests: units, notebooks, the built book in a browser
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest
 
@@ -36,6 +36,12 @@ requirements: .venv/.ready ## compile requirements.txt from pyproject.toml
 
 clean: ## remove what was built
 	rm -rf book/_build build dist
+
+# Colab's notebook packages, for the lab's kernel test; they lie apart and come first on that kernel's path.
+.venv/colab: tests/colab-requirements.txt .venv/.ready
+	@rm -rf $@
+	$(BIN)/python -m pip install --quiet --no-deps --target $@ -r tests/colab-requirements.txt
+	@touch $@
 
 .venv/.ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

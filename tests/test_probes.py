@@ -98,7 +98,7 @@ def test_a_recalibrated_network_computes_in_evaluation_what_training_mode_does()
 
 
 def test_recalibration_averages_over_the_batches():
-    network = cifar_resnet(8, in_channels=1).double()
+    network = small(8)  # has statistics from before
     recalibrated = probes.recalibrate(network, BATCH, batch_size=6)
     responses = network.conv1(BATCH).detach()  # (12, 16, 8, 8)
     mean = torch.stack([half.mean((0, 2, 3)) for half in responses.split(6)]).mean(0)
@@ -319,11 +319,11 @@ def test_a_post_activation_block_has_an_open_or_shut_relu_before_that(kind, shor
 @pytest.mark.parametrize("activation", ["post", "pre"])
 @pytest.mark.parametrize("shortcut", ["A", "B", "none"])
 def test_the_chain_is_the_jacobian_of_the_blocks_together(activation, shortcut):
-    network = small(activation=activation, shortcut=shortcut)
-    chain = probes.chain_jacobian(network, BATCH[:1], 1, 5)
+    network = small(20, activation=activation, shortcut=shortcut)
+    chain = probes.chain_jacobian(network, BATCH[:1], 1, 7)
     frozen = copy.deepcopy(network).eval()
     x = frozen.blocks[0](frozen.relu(frozen.bn1(frozen.conv1(BATCH[:1])))).detach()
-    reference = torch.autograd.functional.jacobian(nn.Sequential(*frozen.blocks[1:5]), x)
+    reference = torch.autograd.functional.jacobian(nn.Sequential(*frozen.blocks[1:7]), x)
     assert chain.shape == (16 * 2 * 2, 4 * 8 * 8)
     assert torch.allclose(chain, reference.reshape(chain.shape), atol=1e-10)
 
@@ -442,8 +442,16 @@ def test_mean_cosine_is_that_of_all_pairs():
 
 
 def test_a_gradient_that_never_changes_has_no_autocorrelation():
-    found = probes.gradient_correlation(nn.Linear(3, 2), torch.randn(20, 3))
-    assert np.isnan(found.autocorrelation).all() and found.mean_cosine == pytest.approx(1)
+    class Rounded(nn.Module):
+        """Its gradient is 3, but for the last digit."""
+
+        def forward(self, x):
+            return 3 * x + 3e-10 * torch.sin(1000 * x)
+
+    for network, inputs in ((nn.Linear(3, 2), torch.randn(20, 3)), (Rounded(), torch.linspace(0, 1, 20)[:, None])):
+        found = probes.gradient_correlation(network, inputs)
+        assert np.isnan(found.autocorrelation).all() and found.mean_cosine == pytest.approx(1)
+    assert found.gradients.std() > 0
     with pytest.raises(ValueError, match="max_lag must lie in 1 … 19 for 20 inputs, got 20"):
         probes.gradient_correlation(nn.Linear(3, 2), torch.randn(20, 3), max_lag=20)
 
@@ -484,6 +492,10 @@ def test_path_norms_of_a_linear_network_have_a_closed_form():
     network.relu = network.final_relu = nn.Identity()
     found = probes.path_gradients(network, BATCH, LABELS, samples=3)
     assert found.lengths.tolist() == [0, 1, 2, 3, 4, 5] and found.norms.shape == (6, 3)
+    images = BATCH.clone().requires_grad_()
+    F.cross_entropy(network(images), LABELS, reduction="sum").backward()  # 1.3**5 times that of the empty path
+    expected = images.grad.flatten(1).norm(dim=1).mean().item() / 1.3**5
+    assert found.norms[0] == pytest.approx([expected] * 3)
     assert found.norms / found.norms[:1] == pytest.approx(0.3 ** found.lengths[:, None] * np.ones((6, 3)))
     assert found.counts.tolist() == [1, 5, 10, 10, 5, 1]
     binomial = found.counts * 0.3**found.lengths

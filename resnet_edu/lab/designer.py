@@ -1,0 +1,198 @@
+"""The block designer: what a block costs, for every choice that a designer has.
+
+Counted from the live block; the latency is measured on the machine at hand. In a published page a table recorded
+with ``python -m resnet_edu.lab.designer`` stands in for the kernel, and names its device.
+"""
+
+import datetime
+import itertools
+import json
+import platform
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import nn
+
+from resnet_edu.accounting import activation_memory, multiply_adds, parameter_count
+from resnet_edu.blocks import SHORTCUTS, BasicBlock, Bottleneck, choose
+
+RECORDED = Path(__file__).parent / "recorded" / "designer.json"
+COMMAND = "python -m resnet_edu.lab.designer"
+SIDE = 28  # height and width of the block's input, the same for all, so that all can be compared
+CHOICES = {
+    "block": ("basic", "bottleneck"),
+    "channels": (64, 128, 256, 512),
+    "shortcut": SHORTCUTS,
+    "stride": (1, 2),
+    "variant": ("v1", "v1.5"),
+}
+
+
+@dataclass(frozen=True)
+class BlockCost:
+    """One block and what it costs for one image of ``channels`` maps of 28x28.
+
+    ``memory`` is what one image leaves behind for the backward pass, in bytes; ``milliseconds`` is the median
+    time of a forward pass of one image, in evaluation mode, on the device that ``device`` names.
+    """
+
+    block: str
+    channels: int
+    shortcut: str
+    stride: int
+    variant: str
+    parameters: int
+    multiply_adds: int
+    memory: int
+    milliseconds: float
+
+
+class _AsNetwork(nn.Module):
+    """A block that the accounting can run: it needs to know the channels."""
+
+    def __init__(self, block: nn.Module, channels: int):
+        super().__init__()
+        self.block, self.in_channels = block, channels
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.block(x)
+
+
+def build(block: str, channels: int, shortcut: str, stride: int, variant: str = "v1.5") -> nn.Module:
+    """Return a block of ``channels`` input maps; stride 2 doubles the channels, as between the paper's stages.
+
+    ``(N, channels, H, W) -> (N, stride · channels, H/stride, W/stride)``. A bottleneck has a quarter of its output
+    channels inside (He et al. 2015, Fig. 5). Raises ``ValueError`` for a choice that is not in ``CHOICES``.
+    """
+    chosen = {"block": block, "channels": channels, "shortcut": shortcut, "stride": stride, "variant": variant}
+    for name, value in chosen.items():
+        choose(name, value, CHOICES[name])
+    out = stride * channels
+    if block == "basic":
+        return BasicBlock(channels, out, stride, shortcut=shortcut)
+    return Bottleneck(channels, out // 4, stride, shortcut=shortcut, stride_on="1x1" if variant == "v1" else "3x3")
+
+
+def cost(
+    block: str, channels: int, shortcut: str, stride: int, variant: str = "v1.5", device: str = "cpu"
+) -> BlockCost:
+    """Count one block and time it on ``device``. Raises ``ValueError`` as ``build``."""
+    module = build(block, channels, shortcut, stride, variant)
+    network, shape = _AsNetwork(module, channels), (channels, SIDE, SIDE)
+    return BlockCost(
+        block,
+        channels,
+        shortcut,
+        stride,
+        variant,
+        parameters=parameter_count(module),
+        multiply_adds=multiply_adds(network, shape),
+        memory=activation_memory(network, shape, batch=1),
+        milliseconds=_latency(module, shape, device),
+    )
+
+
+@torch.inference_mode()
+def _latency(module: nn.Module, shape: tuple[int, int, int], device: str, repeats: int = 9) -> float:
+    module = module.to(device).eval()
+    x = torch.randn(1, *shape, device=device)
+    times = []
+    for _ in range(repeats + 2):
+        if x.is_cuda:
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        module(x)
+        if x.is_cuda:
+            torch.cuda.synchronize()
+        times.append(1e3 * (time.perf_counter() - start))
+    return round(median(times[2:]), 3)
+
+
+def all_choices() -> list[dict]:
+    """Return every distinct block; the variant matters where a bottleneck has a stride."""
+    found = []
+    for values in itertools.product(*CHOICES.values()):
+        chosen = dict(zip(CHOICES, values, strict=True))
+        if chosen["variant"] == "v1.5" or (chosen["block"] == "bottleneck" and chosen["stride"] == 2):
+            found.append(chosen)
+    return found
+
+
+def load_costs() -> dict:
+    """Return the recorded table: ``costs`` (rows of ``BlockCost``), ``device``, ``date``, ``versions``, ``command``."""
+    return json.loads(RECORDED.read_text(encoding="utf-8"))
+
+
+def designer(device: str | None = None):
+    """Return the designer as a Jupyter widget: choose a block, see its costs beside those of the one before.
+
+    ``device`` is where the latency is measured (default: the GPU if there is one).
+    """
+    import ipywidgets as widgets
+
+    from resnet_edu.distributed import own_device
+    from resnet_edu.figures import Table
+
+    where = str(own_device(device))
+    controls = {
+        name: widgets.Dropdown(options=values, value=start, description=name)
+        for (name, values), start in zip(CHOICES.items(), ("basic", 64, "A", 1, "v1.5"), strict=True)
+    }
+    output = widgets.HTML()
+    seen: list[BlockCost] = []
+
+    def show(_: object = None) -> None:
+        controls["variant"].disabled = controls["block"].value == "basic" or controls["stride"].value == 1
+        seen.append(cost(**{name: control.value for name, control in controls.items()}, device=where))
+        now, before = seen[-1], seen[-2] if len(seen) > 1 else None
+        output.value = Table(("", "this block", "the one before"), rows(now, before), caption(where))._repr_html_()
+
+    for control in controls.values():
+        control.observe(show, names="value")
+    show()
+    return widgets.VBox([*controls.values(), output])
+
+
+def rows(now: BlockCost, before: BlockCost | None) -> list[tuple[str, str, str]]:
+    """Return the table's rows as text: name, this block, the one before."""
+    cells = [_text(now), _text(before) if before else dict.fromkeys(_text(now), "–")]
+    return [(name, cells[0][name], cells[1][name]) for name in cells[0]]
+
+
+def _text(one: BlockCost) -> dict[str, str]:
+    place = f", {one.variant}" if one.block == "bottleneck" and one.stride == 2 else ""
+    return {
+        "block": f"{one.block}, {one.channels} channels, shortcut {one.shortcut}, stride {one.stride}{place}",
+        "parameters": f"{one.parameters:,}",
+        "multiply-adds": f"{one.multiply_adds / 1e6:,.1f} million",
+        "kept for the backward pass": f"{one.memory / 1e6:,.2f} MB",
+        "forward pass": f"{one.milliseconds:,.2f} ms",
+    }
+
+
+def caption(device: str) -> str:
+    """Return what the numbers are of."""
+    return f"One image of {SIDE}×{SIDE}; the time is the median of nine passes on {device}."
+
+
+def main() -> None:
+    """Record the table on this machine's CPU."""
+    torch.set_num_threads(1)
+    record = {
+        "device": f"one thread of a CPU ({platform.machine()})",
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "versions": {"torch": torch.__version__},
+        "command": COMMAND,
+        "choices": CHOICES,
+        "costs": [asdict(cost(**chosen)) for chosen in all_choices()],
+    }
+    RECORDED.parent.mkdir(exist_ok=True)
+    RECORDED.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"{len(record['costs'])} blocks recorded in {RECORDED.name}")
+
+
+if __name__ == "__main__":
+    main()

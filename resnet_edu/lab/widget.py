@@ -1,0 +1,78 @@
+"""The lab as a live widget: the same front end, with this kernel as a source."""
+
+import anywidget
+import traitlets
+
+from resnet_edu.datasets import Dataset, digits
+from resnet_edu.lab.assets import bundle, digits_data, style
+from resnet_edu.lab.island import island
+from resnet_edu.lab.kernel import KernelSource
+from resnet_edu.lab.recording import DEFAULTS, load_records
+
+
+class Lab(anywidget.AnyWidget):
+    """Toggle shortcuts and watch a network train in this kernel, in the browser, or from a recording.
+
+    * ``data``: any ``Dataset``, on the device that shall train (default: the bundled digits, on the CPU). The
+      browser and the recordings always use the digits.
+    * ``config``: what differs from the defaults; ``resnet_edu.lab`` lists the keys.
+    * ``element``: the lab's name in the page's address, unique in the page.
+    * ``shown``: the recorded runs drawn from the start. ``guess``: start in guess-first mode.
+
+    A saved or published notebook shows the lab without its kernel. Where widget messages are blocked while a cell
+    runs, ``run()`` trains in the foreground.
+
+    Raises ``ValueError`` for an unknown setting or recording.
+    """
+
+    _esm = bundle("module")
+    _css = style()
+
+    id = traitlets.Unicode().tag(sync=True)
+    config = traitlets.Dict().tag(sync=True)
+    records = traitlets.List().tag(sync=True)
+    shown = traitlets.List().tag(sync=True)
+    guess = traitlets.Bool().tag(sync=True)
+    kernel = traitlets.Bool(True).tag(sync=True)
+    digits = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self,
+        data: Dataset | None = None,
+        config: dict | None = None,
+        *,
+        element: str = "lab",
+        shown: tuple[str, ...] = (),
+        guess: bool = False,
+    ):
+        config = dict(config or {})
+        if unknown := sorted(config.keys() - DEFAULTS.keys()):
+            raise ValueError(f"a run has no setting {unknown[0]!r}; it has {', '.join(DEFAULTS)}")
+        self.source = KernelSource(data or digits(), {**DEFAULTS, **config})
+        self._island = island(element, config, shown or ("plain-56", "residual-56"), guess)
+        super().__init__(
+            id=element, config=config, records=load_records(), shown=list(shown), guess=guess, digits=digits_data()
+        )
+        self.on_msg(lambda _, request, __: self.send(self.source.answer(request)))
+
+    def run(self, **config) -> list[dict]:
+        """Train in the foreground and return the frames; interrupting the kernel keeps what was done."""
+        return self.source.run(config)
+
+    def close(self) -> None:
+        """End the training thread and the widget."""
+        self.source.close()
+        super().close()
+
+    def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict]:
+        bundle_ = super()._repr_mimebundle_(**options)
+        data, metadata = bundle_ if isinstance(bundle_, tuple) else (bundle_, {})
+        return {**data, "text/html": self._island}, metadata
+
+    if hasattr(anywidget.AnyWidget, "_ipython_display_"):  # ipywidgets 7, which shows widgets its own way
+
+        def _ipython_display_(self, **_: object) -> None:
+            from IPython.display import display
+
+            data, metadata = self._repr_mimebundle_()
+            display(data, metadata=metadata, raw=True)
