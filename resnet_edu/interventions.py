@@ -81,9 +81,10 @@ def delete_blocks(network: nn.Module, blocks: int | Iterable[int]) -> nn.Module:
 
 
 def scale_branch(network: nn.Module, factor: float, blocks: int | Iterable[int] | None = None) -> nn.Module:
-    """Return a copy in which ``factor · branch(x)`` is added in these blocks (all by default)."""
-    if factor == 0:
-        return delete_blocks(network, range(len(network.blocks)) if blocks is None else blocks)
+    """Return a copy in which ``factor · branch(x)`` is added in these blocks (all by default).
+
+    A factor of 0 deletes the branch, see ``delete_blocks``. Raises ``IndexError`` for a block that is not there.
+    """
     return _altered(network, blocks, branch_factor=factor)
 
 

@@ -497,10 +497,10 @@ def test_val_is_the_test_set_where_there_is_no_other(tmp_path):
 
 
 def test_one_tree_is_split_by_the_fraction(tmp_path):
-    written = write_tree(tmp_path, {"train": 8, "tram": 12})  # "train" may be a class, as in CIFAR-100
+    written = write_tree(tmp_path, {"train": 40, "tram": 60})  # "train" may be a class, as in CIFAR-100
     data = image_folder(tmp_path, test_fraction=0.25)
     assert data.classes == ("train", "tram")
-    assert data.train.labels.bincount().tolist() == [6, 9] and data.test.labels.bincount().tolist() == [2, 3]
+    assert data.train.labels.bincount().tolist() == [30, 45] and data.test.labels.bincount().tolist() == [10, 15]
     seen = {image.tobytes() for split in (data.train, data.test) for image in split.images.permute(0, 2, 3, 1).numpy()}
     assert seen == {image.tobytes() for image in written.values()}
     assert data.checksum == image_folder(tmp_path, test_fraction=0.25).checksum

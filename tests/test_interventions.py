@@ -5,7 +5,7 @@ from scipy.stats import kendalltau
 from torch import nn
 
 from resnet_edu import interventions, probes
-from resnet_edu.networks import cifar_resnet
+from resnet_edu.networks import ResNet, cifar_resnet
 from resnet_edu.training import TrainConfig, evaluate, train
 
 IMAGES = torch.randn(16, 1, 8, 8, generator=torch.Generator().manual_seed(1))
@@ -162,6 +162,10 @@ def test_random_orders_keep_what_cannot_move_and_fall_in_tau_with_more_swaps():
     assert 1 > few > many > 0
     assert any(order[0] != 0 for order in orders)
     assert interventions.random_order(network, 5, 1) == interventions.random_order(network, 5, 1)
+    # Where all stages have one width, a stage and its first block still keep their places.
+    even = ResNet((3, 3), (4, 4), in_channels=1)
+    orders = [interventions.random_order(even, 20, seed) for seed in range(5)]
+    assert all(order[3] == 3 and sorted(order[:3]) == [0, 1, 2] for order in orders)
     # The first pre-activation unit has no activation of its own and stays, too.
     assert all(interventions.random_order(small(activation="pre"), 20, seed)[0] == 0 for seed in range(5))
 

@@ -58,7 +58,8 @@ def write_files(app):
 
 def add_files(app, pagename, templatename, context, doctree):
     """Link the files from a page with a lab."""
-    if 'class="resnet-lab"' in context.get("body", ""):
+    body = context.get("body", "")
+    if 'class="resnet-lab"' in body or 'class="resnet-card"' in body:
         app.add_css_file("lab.css")
         for name in ("lab-digits.js", "lab.js"):
             app.add_js_file(name, loading_method="defer")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 FRONT = Path(__file__).parent / "front"
 ENGINE = ("assembler", "kernels", "net", "training", "worker")  # in the order in which they need each other
-PAGE = ("state", "record", "sources", "views", "lab")
+PAGE = ("state", "record", "sources", "views", "lab", "cards")
 
 
 def _join(names: tuple[str, ...]) -> str:
@@ -36,7 +36,7 @@ def bundle(form: str = "module") -> str:
     if form == "module":
         return f"{body}export default {{ render }};\n"
     if form == "classic":
-        return f'(function () {{\n"use strict";\n{body}mountIslands();\n}})();\n'
+        return f'(function () {{\n"use strict";\n{body}mountIslands();\nmountCards();\n}})();\n'
     raise ValueError(f"form must be 'module' (for anywidget) or 'classic' (for a page), got {form!r}")
 
 

@@ -135,6 +135,8 @@ def designer(device: str | None = None):
 
     from resnet_edu.distributed import own_device
     from resnet_edu.figures import Table
+    from resnet_edu.lab.cards import Card
+    from resnet_edu.lab.widget import Panel
 
     where = str(own_device(device))
     controls = {
@@ -153,7 +155,7 @@ def designer(device: str | None = None):
     for control in controls.values():
         control.observe(show, names="value")
     show()
-    return widgets.VBox([*controls.values(), output])
+    return Panel(*controls.values(), output, island=str(Card("designer")))
 
 
 def rows(now: BlockCost, before: BlockCost | None) -> list[tuple[str, str, str]]:

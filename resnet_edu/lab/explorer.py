@@ -147,6 +147,9 @@ def explorer():
     """Return the explorer as a Jupyter widget: choose a network, train it, and see the spectra."""
     import ipywidgets as widgets
 
+    from resnet_edu.lab.cards import Card
+    from resnet_edu.lab.widget import Panel
+
     controls = {name: widgets.Dropdown(options=values, description=name) for name, values in CHOICES.items()}
     button = widgets.Button(description="Train and measure", button_style="primary")
     output = widgets.HTML()
@@ -160,7 +163,7 @@ def explorer():
             button.disabled, button.description = False, "Train and measure"
 
     button.on_click(show)
-    return widgets.VBox([*controls.values(), button, output])
+    return Panel(*controls.values(), button, output, island=str(Card("explorer")))
 
 
 def title(chosen: dict) -> str:

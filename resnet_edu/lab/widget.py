@@ -1,6 +1,7 @@
 """The lab as a live widget: the same front end, with this kernel as a source."""
 
 import anywidget
+import ipywidgets
 import traitlets
 
 from resnet_edu.datasets import Dataset, digits
@@ -10,7 +11,38 @@ from resnet_edu.lab.kernel import KernelSource
 from resnet_edu.lab.recording import DEFAULTS, load_records
 
 
-class Lab(anywidget.AnyWidget):
+class WithIsland:
+    """A widget that also shows itself as HTML (``island``), so that a saved or published notebook needs no kernel."""
+
+    island = ""
+
+    def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict]:
+        if hasattr(super(), "_repr_mimebundle_"):
+            shown = super()._repr_mimebundle_(**options)
+        else:  # a plain widget of ipywidgets 7
+            view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+            shown = {"text/plain": type(self).__name__, "application/vnd.jupyter.widget-view+json": view}
+        data, metadata = shown if isinstance(shown, tuple) else (shown, {})
+        return {**data, "text/html": self.island}, metadata
+
+    if hasattr(ipywidgets.Widget, "_ipython_display_"):  # ipywidgets 7, which shows widgets its own way
+
+        def _ipython_display_(self, **_: object) -> None:
+            from IPython.display import display
+
+            data, metadata = self._repr_mimebundle_()
+            display(data, metadata=metadata, raw=True)
+
+
+class Panel(WithIsland, ipywidgets.VBox):
+    """Widgets below each other, and the ``island`` that stands for them in a page without a kernel."""
+
+    def __init__(self, *children: ipywidgets.Widget, island: str):
+        super().__init__(children)
+        self.island = island
+
+
+class Lab(WithIsland, anywidget.AnyWidget):
     """Toggle shortcuts and watch a network train in this kernel, in the browser, or from a recording.
 
     * ``data``: any ``Dataset``, on the device that shall train (default: the bundled digits, on the CPU). The
@@ -49,7 +81,7 @@ class Lab(anywidget.AnyWidget):
         if unknown := sorted(config.keys() - DEFAULTS.keys()):
             raise ValueError(f"a run has no setting {unknown[0]!r}; it has {', '.join(DEFAULTS)}")
         self.source = KernelSource(data or digits(), {**DEFAULTS, **config})
-        self._island = island(element, config, shown or ("plain-56", "residual-56"), guess)
+        self.island = island(element, config, shown or ("plain-56", "residual-56"), guess)
         super().__init__(
             id=element, config=config, records=load_records(), shown=list(shown), guess=guess, digits=digits_data()
         )
@@ -63,16 +95,3 @@ class Lab(anywidget.AnyWidget):
         """End the training thread and the widget."""
         self.source.close()
         super().close()
-
-    def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict]:
-        bundle_ = super()._repr_mimebundle_(**options)
-        data, metadata = bundle_ if isinstance(bundle_, tuple) else (bundle_, {})
-        return {**data, "text/html": self._island}, metadata
-
-    if hasattr(anywidget.AnyWidget, "_ipython_display_"):  # ipywidgets 7, which shows widgets its own way
-
-        def _ipython_display_(self, **_: object) -> None:
-            from IPython.display import display
-
-            data, metadata = self._repr_mimebundle_()
-            display(data, metadata=metadata, raw=True)

@@ -1,0 +1,128 @@
+// Two small islands that need no kernel: the block designer and the gradient explorer, both from recorded tables.
+
+import { make, power, viridis } from "./views.mjs";
+
+/** A select for every choice, a polite summary and a body; `show(chosen, body)` returns the summary's text. */
+function chooser(el, { title, choices, start, labels, note }, show) {
+  const chosen = { ...start };
+  const summary = make("output", { class: "rl-summary" });
+  const body = make("div", { class: "rl-card" });
+  const fields = Object.entries(choices).map(([name, values]) => {
+    const select = make("select", { onchange: () => ((chosen[name] = values[select.selectedIndex]), draw()) },
+      ...values.map((value) => make("option", { selected: value === chosen[name] }, labels[name]?.[value] ?? String(value))));
+    return make("label", { class: "rl-field" }, labels[name]?.name ?? name, select);
+  });
+  const draw = () => (summary.textContent = show(chosen, body, fields));
+  el.append(make("section", { class: "rl", "aria-label": title }, make("p", { class: "rl-title" }, title),
+    make("div", { class: "rl-settings rl-choices" }, ...fields), summary, body, make("p", { class: "rl-key" }, note)));
+  draw();
+}
+
+const grid = (caption, head, rows) => make("table", {}, make("caption", { class: "rl-hidden" }, caption),
+  make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col" }, text)))),
+  make("tbody", {}, ...rows.map(([first, ...rest]) => make("tr", {}, make("th", { scope: "row" }, first), ...rest.map((text) => make("td", {}, text))))));
+
+const SHORTCUT = { name: "Shortcut", none: "none (plain)", A: "A: identity, zeros", B: "B: projection where needed", C: "C: all projected" };
+
+function designer(el, data) {
+  const start = { block: "basic", channels: 64, shortcut: "A", stride: 1, variant: "v1.5" };
+  const matters = ({ block, stride }) => block === "bottleneck" && stride === 2;
+  const find = (chosen) => data.costs.find((one) => Object.keys(start).every((key) =>
+    one[key] === (key === "variant" && !matters(chosen) ? "v1.5" : chosen[key])));
+  const lines = [
+    ["Parameters", ({ parameters }) => parameters.toLocaleString("en-US")],
+    ["Multiply-adds, million", ({ multiply_adds }) => (multiply_adds / 1e6).toFixed(1)],
+    ["Kept for the backward pass, MB", ({ memory }) => (memory / 1e6).toFixed(2)],
+    ["Forward pass, ms (recorded)", ({ milliseconds }) => milliseconds.toFixed(2)],
+  ];
+  let [now, before] = [null, null];
+  const name = (one) => `${one.block}, ${one.channels} channels, ${one.shortcut === "none" ? "no shortcut" : `shortcut ${one.shortcut}`}, stride ${one.stride}${matters(one) ? `, ${one.variant}` : ""}`;
+  chooser(el, {
+    title: "Design a block", choices: data.choices, start,
+    labels: {
+      block: { name: "Block", basic: "basic: 3×3, 3×3", bottleneck: "bottleneck: 1×1, 3×3, 1×1" },
+      channels: { name: "Input channels" }, shortcut: SHORTCUT, stride: { name: "Stride", 1: "1", 2: "2: half the size, twice the channels" },
+      variant: { name: "Stride on", v1: "first 1×1 (v1)", "v1.5": "3×3 (v1.5)" },
+    },
+    note: `One image of 28×28. Recorded on ${data.date}: ${data.device}, torch ${data.versions.torch}; median of nine passes.`,
+  }, (chosen, body, fields) => {
+    fields[4].querySelector("select").disabled = !matters(chosen);
+    [before, now] = [now, find(chosen)];
+    body.replaceChildren(grid("Costs of the block", ["", "this block", before ? "the one before" : ""],
+      lines.map(([text, value]) => [text, value(now), before ? value(before) : ""])));
+    const compared = before ? `: ${(now.multiply_adds / before.multiply_adds).toFixed(2)} times the multiply-adds of the one before (${name(before)})` : "";
+    return `${name(now)}${compared}.`;
+  });
+}
+
+/** Curves on a logarithmic axis: `curves` are [values, colour, class, label]. */
+function logChart(title, xLabel, curves, ticks) {
+  const [width, height, left, bottom, top] = [330, 230, 44, 34, 8];
+  const values = curves.flatMap(([numbers]) => numbers);
+  const low = Math.max(-8, Math.floor(Math.log10(Math.max(1e-8, Math.min(...values)))));
+  const high = Math.ceil(Math.log10(Math.max(...values, 1.1)));
+  const x = (part) => (left + part * (width - left - 10)).toFixed(1);
+  const y = (value) => (height - bottom - ((Math.log10(Math.max(value, 1e-8)) - low) / (high - low)) * (height - bottom - top)).toFixed(1);
+  let marks = "";
+  for (let decade = low; decade <= high; decade += Math.ceil((high - low) / 6)) {
+    marks += `<line class="rl-grid" x1="${left}" x2="${width - 10}" y1="${y(10 ** decade)}" y2="${y(10 ** decade)}"/><text x="${left - 5}" y="${y(10 ** decade)}" dy=".35em" text-anchor="end">${power(decade)}</text>`;
+  }
+  marks += `<line class="rl-cursor" x1="${left}" x2="${width - 10}" y1="${y(1)}" y2="${y(1)}"/>`;
+  for (const [part, text] of ticks) marks += `<text x="${x(part)}" y="${height - bottom + 15}" text-anchor="middle">${text}</text>`;
+  marks += `<text x="${(left + width - 10) / 2}" y="${height - 3}" text-anchor="middle">${xLabel}</text>`;
+  for (const [numbers, colour, dash] of curves) {
+    const points = numbers.map((value, index) => `${index ? "L" : "M"}${x(numbers.length > 1 ? index / (numbers.length - 1) : 0.5)} ${y(value)}`).join("");
+    marks += `<path d="${points}" fill="none" stroke="${colour}" stroke-width="2" stroke-dasharray="${dash}"/>`;
+  }
+  const box = make("div", { class: "rl-panel" }, make("p", { class: "rl-title" }, title), make("div", {}));
+  box.lastChild.innerHTML = `<svg viewBox="0 0 ${width} ${height}" width="100%" aria-hidden="true">${marks}</svg>`;
+  return box;
+}
+
+function explorer(el, data) {
+  const start = { depth: 20, shortcut: "A", normalization: "batch", activation: "post" };
+  const show = (value) => (value <= 1e-8 ? "below 1e−8" : Number(value.toPrecision(2)).toString().replace("-", "−"));
+  chooser(el, {
+    title: "Explore the gradient", choices: data.choices, start,
+    labels: {
+      depth: { name: "Depth", 8: "8 layers", 20: "20 layers", 56: "56 layers" }, shortcut: SHORTCUT,
+      normalization: { name: "Batch norm", batch: "on", none: "off" },
+      activation: { name: "Activation", post: "post-activation", pre: "pre-activation" },
+    },
+    note: `Digits, width 4, learning rate ${data.training.learning_rate}, seed ${data.training.seed}; four test images, geometric means. Recorded on ${data.date} (${data.device}, torch ${data.versions.torch}): ${data.command}`,
+  }, (chosen, body) => {
+    const { spectra } = data.runs.find((run) => Object.keys(start).every((key) => run[key] === chosen[key]));
+    const colour = (index) => `rgb(${viridis(0.12 + (0.7 * index) / Math.max(1, spectra.length - 1))})`;
+    const blocks = spectra[0].largest.length;
+    const legend = make("p", { class: "rl-key" }, ...spectra.flatMap(({ step }, index) => {
+      const swatch = make("span", { class: "rl-swatch", style: `background:${colour(index)}` });
+      return [swatch, `step ${step} `];
+    }), "· solid: largest, dotted: median");
+    body.replaceChildren(legend, make("div", { class: "rl-columns" },
+      logChart("Singular values of each block", "block", spectra.flatMap(({ largest, middle }, index) =>
+        [[largest, colour(index), "none"], [middle, colour(index), "2 4"]]), [[0, 1], [1, blocks]]),
+      logChart("Singular values of the product", "largest … smallest", spectra.map(({ product }, index) => [product, colour(index), "none"]),
+        [[0, "largest"], [0.5, "median"], [1, "smallest"]])),
+    make("details", {}, make("summary", {}, "The same as a table"), make("div", { class: "rl-tables", tabindex: "0", role: "region", "aria-label": "Singular values" },
+      grid("Singular values of the product of all blocks", ["Step", "Largest", "Median", "Smallest", "Largest of a block", "Test error, %"],
+        spectra.map((one) => [String(one.step), show(one.product[0]), show(one.product[5]), show(one.product[10]), show(Math.max(...one.largest)), one.test_error.toFixed(1)])))));
+    const [first, last] = [spectra[0], spectra.at(-1)];
+    const ended = last.step < data.steps.at(-1) ? ` Training diverged after step ${last.step}.` : "";
+    return `The product's median singular value is ${show(first.product[5])} at step ${first.step} and ${show(last.product[5])} at step ${last.step}, with a test error of ${last.test_error.toFixed(1)} %.${ended}`;
+  });
+}
+
+const CARDS = { designer, explorer };
+
+/** Mount every card of the page; one that fails keeps what stood there and says why. */
+export function mountCards() {
+  for (const el of document.querySelectorAll(".resnet-card")) {
+    const still = el.querySelector(".resnet-card-still");
+    try {
+      CARDS[el.dataset.card](el, JSON.parse(el.querySelector("script[type='application/json']").textContent));
+      if (still) still.hidden = true;
+    } catch (error) {
+      el.append(make("p", { role: "alert" }, `This part of the page could not start: ${error.message}`));
+    }
+  }
+}
