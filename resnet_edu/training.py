@@ -252,7 +252,8 @@ class _Run:
             with _compute(self.threads, data.device, dropout_state) as random:
                 self.network.train()
                 for batch in chunk:
-                    images = data.train.images[batch]  # (B, C, H, W) uint8
+                    # index_select, for images[batch] takes twenty times as long
+                    images = data.train.images.index_select(0, batch)  # (B, C, H, W) uint8
                     if config.augment:
                         images = data.augment(images, augmentation)
                     images, targets = self.processes.share(images), self.processes.share(labels[batch])

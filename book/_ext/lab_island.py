@@ -11,6 +11,7 @@ A notebook's output may hold the island's HTML as well (``resnet_edu.lab.island`
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import Directive, directives
@@ -24,10 +25,14 @@ FILES = {
 }
 
 
+# What the kernel's widgets held: 300 kB a page, and of no use where no kernel answers.
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+
+
 class LabDirective(Directive):
     """The lab, or a figure where there is no JavaScript."""
 
-    option_spec = {
+    option_spec: ClassVar = {
         "id": directives.unchanged,
         "depth": directives.nonnegative_int,
         "shortcut": directives.unchanged,
@@ -40,7 +45,8 @@ class LabDirective(Directive):
         options = dict(self.options)
         shown = tuple(options.pop("shown", "plain-56 residual-56").split())
         try:
-            text = lab.island(options.pop("id", "lab"), guess=options.pop("guess", 0) is None, shown=shown, config=options)
+            guess = options.pop("guess", 0) is None
+            text = lab.island(options.pop("id", "lab"), guess=guess, shown=shown, config=options)
         except ValueError as error:
             raise self.error(str(error)) from error
         return [nodes.raw("", text, format="html")]
@@ -58,6 +64,8 @@ def write_files(app):
 
 def add_files(app, pagename, templatename, context, doctree):
     """Link the files from a page with a lab."""
+    scripts = context["script_files"]
+    scripts[:] = [script for script in scripts if getattr(script, "attributes", {}).get("type") != WIDGET_STATE]
     body = context.get("body", "")
     if 'class="resnet-lab"' in body or 'class="resnet-card"' in body:
         app.add_css_file("lab.css")
@@ -69,5 +77,5 @@ def setup(app):
     """Register the extension."""
     app.add_directive("lab", LabDirective)
     app.connect("builder-inited", write_files)
-    app.connect("html-page-context", add_files)
+    app.connect("html-page-context", add_files, priority=900)  # after myst_nb has put in the widgets' state
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
