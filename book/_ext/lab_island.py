@@ -1,4 +1,4 @@
-"""Put the lab into pages: the directive ``lab``, and its script, style and digits on pages that have one.
+"""Put the lab into pages: the directive ``lab``, and its scripts and style on pages that have one.
 
     ```{lab}
     :id: lab
@@ -9,7 +9,6 @@
 A notebook's output may hold the island's HTML as well (``resnet_edu.lab.island``); such a page gets the files, too.
 """
 
-import json
 from pathlib import Path
 
 from docutils import nodes
@@ -18,7 +17,7 @@ from docutils.parsers.rst import Directive, directives
 from resnet_edu import lab
 
 FILES = {
-    "lab-digits.js": lambda: f"globalThis.resnetLabDigits={json.dumps(lab.digits_data())};\n",
+    "lab-training.js": lab.training_script,
     "lab.js": lambda: lab.bundle("classic"),
     "lab.css": lab.style,
 }
@@ -27,7 +26,7 @@ FILES = {
 class LabDirective(Directive):
     """The lab, or a figure where there is no JavaScript."""
 
-    option_spec = {
+    option_spec = {  # noqa: RUF012 (docutils wants a plain dictionary)
         "id": directives.unchanged,
         "depth": directives.nonnegative_int,
         "shortcut": directives.unchanged,
@@ -40,7 +39,9 @@ class LabDirective(Directive):
         options = dict(self.options)
         shown = tuple(options.pop("shown", "plain-56 residual-56").split())
         try:
-            text = lab.island(options.pop("id", "lab"), guess=options.pop("guess", 0) is None, shown=shown, config=options)
+            text = lab.island(
+                options.pop("id", "lab"), guess=options.pop("guess", 0) is None, shown=shown, config=options
+            )
         except ValueError as error:
             raise self.error(str(error)) from error
         return [nodes.raw("", text, format="html")]
@@ -60,7 +61,7 @@ def add_files(app, pagename, templatename, context, doctree):
     """Link the files from a page with a lab."""
     if 'class="resnet-lab"' in context.get("body", ""):
         app.add_css_file("lab.css")
-        for name in ("lab-digits.js", "lab.js"):
+        for name in ("lab-training.js", "lab.js"):
             app.add_js_file(name, loading_method="defer")
 
 

@@ -1,5 +1,6 @@
-"""The lab's script, style and digits, joined from the files in ``front/``. Same sources, same bytes."""
+"""The lab's scripts and style, joined from the files in ``front/``: same sources, same bytes."""
 
+import json
 import re
 from pathlib import Path
 
@@ -27,17 +28,22 @@ def engine_script(exports: tuple[str, ...] = ("serve",)) -> str:
 
 
 def bundle(form: str = "module") -> str:
-    """Return the whole front end as one script.
+    """Return the front end as one script.
 
-    ``"module"`` is an ES module for anywidget (``export default {render}``), ``"classic"`` a script that mounts the
-    islands of a page, also one opened from disk, where browsers load no modules. Raises ``ValueError`` for another.
+    ``"module"`` is an ES module for anywidget (``export default {render}``) with the engine inside; ``"classic"`` a
+    script that mounts the islands of a page, also of one opened from disk, where browsers load no modules. A page
+    loads ``training_script`` before it. Raises ``ValueError`` for another form.
     """
-    body = f"const engine = {engine_script()};\n{_join(PAGE)}"
     if form == "module":
-        return f"{body}export default {{ render }};\n"
+        return f"const engine = {engine_script()};\n{_join(PAGE)}export default {{ render }};\n"
     if form == "classic":
-        return f'(function () {{\n"use strict";\n{body}mountIslands();\n}})();\n'
+        return f'(function () {{\n"use strict";\nconst {{ engine }} = resnetLab;\n{_join(PAGE)}mountIslands();\n}})();\n'
     raise ValueError(f"form must be 'module' (for anywidget) or 'classic' (for a page), got {form!r}")
+
+
+def training_script() -> str:
+    """Return what a page needs to train by itself: the engine, and the digits as data."""
+    return f"globalThis.resnetLab = {{\nengine: {engine_script()},\ndigits: {json.dumps(digits_data())},\n}};\n"
 
 
 def style() -> str:

@@ -64,7 +64,9 @@ def record(config: dict, name: str, program: str | None = None) -> dict:
         }
         exports = ("startTraining", "unpackDigits")
         page.add_script_tag(content=f"globalThis.engine = ({engine_script(exports)})()")
-        page.add_script_tag(content=f"globalThis.page = (function () {{\n{_join(('record',))}return {{ packRecord }} }})()")
+        page.add_script_tag(
+            content=f"globalThis.page = (function () {{\n{_join(('record',))}return {{ packRecord }} }})()"
+        )
         made = page.evaluate(_RECORD, [{**DEFAULTS, **config}, digits_data(), facts])
         browser.close()
     return check_record(made)
@@ -92,9 +94,7 @@ def load_records(*names: str) -> list[dict]:
     """
     if unknown := [name for name in names if name not in RUNS]:
         raise ValueError(f"there is no recorded run {unknown[0]!r}; recorded are {', '.join(RUNS)}")
-    return [
-        check_record(json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))) for name in names or RUNS
-    ]
+    return [check_record(json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))) for name in names or RUNS]
 
 
 def main() -> None:

@@ -465,7 +465,7 @@ function mount(el, model) {
           flip(index);
         } });
         one.innerHTML = '<svg viewBox="0 0 30 16" preserveAspectRatio="none" aria-hidden="true"><path class="rl-arc" d="M1 16V9Q1 3 7 3H23Q29 3 29 9V16"/>'
-          + '<path class="rl-cut" d="M1 16V9Q1 5 4 4M29 16V9Q29 5 26 4"/></svg><span></span>';
+          + '<path class="rl-cut" d="M1 16V10M29 16V10"/></svg><span></span>';
         blocks.push(one);
         return one;
       })), make("small", {}, `${4 << stage} channels, ${8 >> stage}×${8 >> stage}`)));
@@ -497,6 +497,7 @@ function mount(el, model) {
     box.replaceChildren(make("span", {}, "gradient norm"), make("div", { class: "rl-ramp", style: `background:linear-gradient(90deg,${colours})` }),
       make("div", { class: "rl-ticks" }, ...ticks.map((tick) => make("span", {}, power(tick)))));
   }
+  const twin = (run, runs) => runs.some((one) => one !== run && one.link && run.source === "recording" && keyOf(one.config) === keyOf(run.config));
   const labelOf = (run) => `${{ on: "residual", off: "plain", mixed: "partly cut" }[styleOf(run)]}-${run.config.depth}`;
 
   function fillRuns(runs) {
@@ -545,7 +546,7 @@ function mount(el, model) {
   function paint() {
     const run = S.current, { steps } = S.config, step = shownStep();
     const runs = [...S.runs.filter((one) => one !== run), ...(run ? [run] : [])];
-    const shown = S.guess ? [] : runs.map((one) => Object.assign(one, { label: labelOf(one) }));
+    const shown = S.guess ? [] : runs.map((one) => Object.assign(one, { label: twin(one, runs) ? "" : labelOf(one) })); // no name twice
     root.classList.toggle("rl-guessing", S.guess);
     const active = own();
     view.play.textContent = active?.state === "running" ? "❚❚ Pause"
@@ -666,7 +667,7 @@ export function mountIslands() {
     try {
       const data = JSON.parse(el.querySelector("script[type='application/json']").textContent);
       el.append(box);
-      mount(box, { get: (name) => ({ engine, digits: globalThis.resnetLabDigits, ...data })[name] });
+      mount(box, { get: (name) => ({ engine, digits: resnetLab.digits, ...data })[name] });
       if (figure) figure.hidden = true;
     } catch (error) {
       box.remove();

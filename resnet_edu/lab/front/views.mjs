@@ -100,7 +100,7 @@ export function drawChart(box, runs, spec) {
     if (front) for (const [step, value] of tested) if (value !== null) marks += `<circle cx="${x(step)}" cy="${y(value)}" r="2.1"/>`;
     marks += "</g>";
     const [step, value] = tested.filter((point) => point[1] !== null && point[0] <= spec.steps).at(-1) ?? [];
-    if (step) labels.push({ at: Number(y(value)), text: run.label, front, end: x(step) });
+    if (step && run.label) labels.push({ at: Number(y(value)), text: run.label, front, end: x(step) });
   });
   if (spec.guess) {
     marks += `<path class="rl-guess" d="${path(spec.guess)}"/>`;
