@@ -37,7 +37,8 @@ def bundle(form: str = "module") -> str:
     if form == "module":
         return f"const engine = {engine_script()};\n{_join(PAGE)}export default {{ render }};\n"
     if form == "classic":
-        return f'(function () {{\n"use strict";\nconst {{ engine }} = resnetLab;\n{_join(PAGE)}mountIslands();\n}})();\n'
+        body = f'"use strict";\nconst {{ engine }} = resnetLab;\n{_join(PAGE)}mountIslands();'
+        return f"(function () {{\n{body}\n}})();\n"
     raise ValueError(f"form must be 'module' (for anywidget) or 'classic' (for a page), got {form!r}")
 
 

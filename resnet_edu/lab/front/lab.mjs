@@ -50,7 +50,8 @@ function mount(el, model) {
 
   // ---- the page's address ----------------------------------------------------------------------------------
   const segments = () => location.hash.slice(1).split(";").filter(Boolean);
-  const mine = segments().find((part) => part.startsWith(`${id}?`));
+  const isMine = (part) => part === id || part.startsWith(`${id}?`);
+  const mine = segments().find(isMine);
   if (mine) {
     let text = mine.slice(id.length + 1);
     try {
@@ -62,9 +63,9 @@ function mount(el, model) {
     Object.assign(S, read.state, { source: read.state.source ?? S.source, guess: read.state.guess || S.guess });
     if (read.problems.length) problems.push(`This address was not understood in full. ${read.problems.join(" ")} The rest was used.`);
   }
-  const ownHash = () => `${id}?${writeState(S)}`;
+  const ownHash = () => `${id}?${writeState(S)}`.replace(/\?$/, ""); // the start is the lab's own anchor
   function saveAddress() {
-    const others = segments().filter((part) => /^[\w-]+\?/.test(part) && !part.startsWith(`${id}?`));
+    const others = segments().filter((part) => part.includes("?") && !isMine(part));
     try {
       history.replaceState(history.state, "", `#${[...others, ownHash()].join(";")}`);
     } catch {
@@ -633,11 +634,11 @@ function mount(el, model) {
   };
   document.addEventListener("visibilitychange", hide);
   const observer = new ResizeObserver(([{ contentRect: { width } }]) => {
-    if (width > 700) view.settings.open = true; // only a narrow screen folds them
+    if (width > 560) view.settings.open = true; // only a narrow screen folds them
     draw();
   });
   observer.observe(root);
-  view.settings.open = root.clientWidth > 700;
+  view.settings.open = root.clientWidth > 600;
   settle();
   if (S.cursor !== null && (!S.current || S.cursor >= S.current.frames.length)) S.cursor = null;
   complain(problems.join(" "));

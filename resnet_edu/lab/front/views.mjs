@@ -65,7 +65,7 @@ const smooth = (frames, key) => { // a running mean of the noisy batches, over a
  */
 export function drawChart(box, runs, spec) {
   const [width, height] = [Math.max(240, box.clientWidth), 216];
-  const [left, right, top, bottom] = [38, 88, 10, 34];
+  const [left, right, top, bottom] = [34, 84, 10, 34];
   const [w, h] = [width - left - right, height - top - bottom];
   const x = (step) => (left + (step / spec.steps) * w).toFixed(1);
   const y = (value) => (top + h - (Math.min(value, spec.top) / spec.top) * h).toFixed(1);
