@@ -1,4 +1,4 @@
-"""Put the lab into pages: the directive ``lab``, and its script, style and digits on pages that have one.
+"""Put the lab into pages: the directive ``lab``, and its scripts and style on pages that have one.
 
     ```{lab}
     :id: lab
@@ -9,7 +9,6 @@
 A notebook's output may hold the island's HTML as well (``resnet_edu.lab.island``); such a page gets the files, too.
 """
 
-import json
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,7 +18,8 @@ from docutils.parsers.rst import Directive, directives
 from resnet_edu import lab
 
 FILES = {
-    "lab-digits.js": lambda: f"globalThis.resnetLabDigits={json.dumps(lab.digits_data())};\n",
+    "lab-training.js": lab.training_script,
+    "lab-cards.js": lab.cards_script,
     "lab.js": lambda: lab.bundle("classic"),
     "lab.css": lab.style,
 }
@@ -67,10 +67,12 @@ def add_files(app, pagename, templatename, context, doctree):
     scripts = context["script_files"]
     scripts[:] = [script for script in scripts if getattr(script, "attributes", {}).get("type") != WIDGET_STATE]
     body = context.get("body", "")
-    if 'class="resnet-lab"' in body or 'class="resnet-card"' in body:
+    needed = ["lab-training.js", "lab.js"] if 'class="resnet-lab"' in body else []
+    needed += ["lab-cards.js"] if 'class="resnet-card"' in body else []
+    for name in needed:
+        app.add_js_file(name, loading_method="defer")
+    if needed:
         app.add_css_file("lab.css")
-        for name in ("lab-digits.js", "lab.js"):
-            app.add_js_file(name, loading_method="defer")
 
 
 def setup(app):

@@ -9,7 +9,8 @@ One front end (``front/``, dependency-free ES modules) with three *sources* of f
 
 ``lab.mjs`` holds controls and state, ``views.mjs`` the drawings, ``state.mjs`` what may be chosen and how it is
 written into an address, ``record.mjs`` the run file. ``bundle`` joins them, by concatenation, to one script: an ES
-module for anywidget or a classic script for a page. ``island`` is the HTML that such a page needs.
+module for anywidget (with the engine inside) or a classic script for a page, which loads ``training_script`` (engine
+and digits) before it. ``island`` is the HTML that such a page needs.
 
 Configuration
 -------------
@@ -73,13 +74,14 @@ recorded runs drawn from the start), ``guess`` (start in guess-first mode), ``ke
 ``digits`` (see ``digits_data``; without it the browser cannot train).
 """
 
-from resnet_edu.lab.assets import FRONT, bundle, digits_data, engine_script, style
+from resnet_edu.lab.assets import FRONT, bundle, cards_script, digits_data, engine_script, style, training_script
 from resnet_edu.lab.island import island
 from resnet_edu.lab.recording import check_record, load_records, record
 
 __all__ = [
     "FRONT",
     "bundle",
+    "cards_script",
     "check_record",
     "digits_data",
     "engine_script",
@@ -87,4 +89,5 @@ __all__ = [
     "load_records",
     "record",
     "style",
+    "training_script",
 ]

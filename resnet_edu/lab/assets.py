@@ -1,11 +1,13 @@
-"""The lab's script, style and digits, joined from the files in ``front/``. Same sources, same bytes."""
+"""The lab's scripts and style, joined from the files in ``front/``: same sources, same bytes."""
 
+import json
 import re
 from pathlib import Path
 
 FRONT = Path(__file__).parent / "front"
 ENGINE = ("assembler", "kernels", "net", "training", "worker")  # in the order in which they need each other
-PAGE = ("state", "record", "sources", "views", "lab", "cards")
+PAGE = ("state", "record", "sources", "views", "lab")
+CARDS = ("state", "views", "cards")
 
 
 def _join(names: tuple[str, ...]) -> str:
@@ -27,17 +29,28 @@ def engine_script(exports: tuple[str, ...] = ("serve",)) -> str:
 
 
 def bundle(form: str = "module") -> str:
-    """Return the whole front end as one script.
+    """Return the front end as one script.
 
-    ``"module"`` is an ES module for anywidget (``export default {render}``), ``"classic"`` a script that mounts the
-    islands of a page, also one opened from disk, where browsers load no modules. Raises ``ValueError`` for another.
+    ``"module"`` is an ES module for anywidget (``export default {render}``) with the engine inside; ``"classic"`` a
+    script that mounts the islands of a page, also of one opened from disk, where browsers load no modules. A page
+    loads ``training_script`` before it. Raises ``ValueError`` for another form.
     """
-    body = f"const engine = {engine_script()};\n{_join(PAGE)}"
     if form == "module":
-        return f"{body}export default {{ render }};\n"
+        return f"const engine = {engine_script()};\n{_join(PAGE)}export default {{ render }};\n"
     if form == "classic":
-        return f'(function () {{\n"use strict";\n{body}mountIslands();\nmountCards();\n}})();\n'
+        body = f'"use strict";\nconst {{ engine }} = resnetLab;\n{_join(PAGE)}mountIslands();'
+        return f"(function () {{\n{body}\n}})();\n"
     raise ValueError(f"form must be 'module' (for anywidget) or 'classic' (for a page), got {form!r}")
+
+
+def training_script() -> str:
+    """Return what a page needs to train by itself: the engine, and the digits as data."""
+    return f"globalThis.resnetLab = {{\nengine: {engine_script()},\ndigits: {json.dumps(digits_data())},\n}};\n"
+
+
+def cards_script() -> str:
+    """Return the classic script that mounts the cards of a page (``resnet_edu.lab.cards``)."""
+    return f'(function () {{\n"use strict";\n{_join(CARDS)}mountCards();\n}})();\n'
 
 
 def style() -> str:

@@ -50,7 +50,8 @@ function mount(el, model) {
 
   // ---- the page's address ----------------------------------------------------------------------------------
   const segments = () => location.hash.slice(1).split(";").filter(Boolean);
-  const mine = segments().find((part) => part.startsWith(`${id}?`));
+  const isMine = (part) => part === id || part.startsWith(`${id}?`);
+  const mine = segments().find(isMine);
   if (mine) {
     let text = mine.slice(id.length + 1);
     try {
@@ -62,9 +63,9 @@ function mount(el, model) {
     Object.assign(S, read.state, { source: read.state.source ?? S.source, guess: read.state.guess || S.guess });
     if (read.problems.length) problems.push(`This address was not understood in full. ${read.problems.join(" ")} The rest was used.`);
   }
-  const ownHash = () => `${id}?${writeState(S)}`;
+  const ownHash = () => `${id}?${writeState(S)}`.replace(/\?$/, ""); // the start is the lab's own anchor
   function saveAddress() {
-    const others = segments().filter((part) => /^[\w-]+\?/.test(part) && !part.startsWith(`${id}?`));
+    const others = segments().filter((part) => part.includes("?") && !isMine(part));
     try {
       history.replaceState(history.state, "", `#${[...others, ownHash()].join(";")}`);
     } catch {
@@ -465,7 +466,7 @@ function mount(el, model) {
           flip(index);
         } });
         one.innerHTML = '<svg viewBox="0 0 30 16" preserveAspectRatio="none" aria-hidden="true"><path class="rl-arc" d="M1 16V9Q1 3 7 3H23Q29 3 29 9V16"/>'
-          + '<path class="rl-cut" d="M1 16V9Q1 5 4 4M29 16V9Q29 5 26 4"/></svg><span></span>';
+          + '<path class="rl-cut" d="M1 16V10M29 16V10"/></svg><span></span>';
         blocks.push(one);
         return one;
       })), make("small", {}, `${4 << stage} channels, ${8 >> stage}×${8 >> stage}`)));
@@ -497,6 +498,7 @@ function mount(el, model) {
     box.replaceChildren(make("span", {}, "gradient norm"), make("div", { class: "rl-ramp", style: `background:linear-gradient(90deg,${colours})` }),
       make("div", { class: "rl-ticks" }, ...ticks.map((tick) => make("span", {}, power(tick)))));
   }
+  const twin = (run, runs) => runs.some((one) => one !== run && one.link && run.source === "recording" && keyOf(one.config) === keyOf(run.config));
   const labelOf = (run) => `${{ on: "residual", off: "plain", mixed: "partly cut" }[styleOf(run)]}-${run.config.depth}`;
 
   function fillRuns(runs) {
@@ -545,7 +547,7 @@ function mount(el, model) {
   function paint() {
     const run = S.current, { steps } = S.config, step = shownStep();
     const runs = [...S.runs.filter((one) => one !== run), ...(run ? [run] : [])];
-    const shown = S.guess ? [] : runs.map((one) => Object.assign(one, { label: labelOf(one) }));
+    const shown = S.guess ? [] : runs.map((one) => Object.assign(one, { label: twin(one, runs) ? "" : labelOf(one) })); // no name twice
     root.classList.toggle("rl-guessing", S.guess);
     const active = own();
     view.play.textContent = active?.state === "running" ? "❚❚ Pause"
@@ -632,11 +634,11 @@ function mount(el, model) {
   };
   document.addEventListener("visibilitychange", hide);
   const observer = new ResizeObserver(([{ contentRect: { width } }]) => {
-    if (width > 700) view.settings.open = true; // only a narrow screen folds them
+    if (width > 560) view.settings.open = true; // only a narrow screen folds them
     draw();
   });
   observer.observe(root);
-  view.settings.open = root.clientWidth > 700;
+  view.settings.open = root.clientWidth > 600;
   settle();
   if (S.cursor !== null && (!S.current || S.cursor >= S.current.frames.length)) S.cursor = null;
   complain(problems.join(" "));
@@ -666,7 +668,7 @@ export function mountIslands() {
     try {
       const data = JSON.parse(el.querySelector("script[type='application/json']").textContent);
       el.append(box);
-      mount(box, { get: (name) => ({ engine, digits: globalThis.resnetLabDigits, ...data })[name] });
+      mount(box, { get: (name) => ({ engine, digits: resnetLab.digits, ...data })[name] });
       if (figure) figure.hidden = true;
     } catch (error) {
       box.remove();

@@ -65,7 +65,7 @@ const smooth = (frames, key) => { // a running mean of the noisy batches, over a
  */
 export function drawChart(box, runs, spec) {
   const [width, height] = [Math.max(240, box.clientWidth), 216];
-  const [left, right, top, bottom] = [38, 88, 10, 34];
+  const [left, right, top, bottom] = [34, 84, 10, 34];
   const [w, h] = [width - left - right, height - top - bottom];
   const x = (step) => (left + (step / spec.steps) * w).toFixed(1);
   const y = (value) => (top + h - (Math.min(value, spec.top) / spec.top) * h).toFixed(1);
@@ -100,7 +100,7 @@ export function drawChart(box, runs, spec) {
     if (front) for (const [step, value] of tested) if (value !== null) marks += `<circle cx="${x(step)}" cy="${y(value)}" r="2.1"/>`;
     marks += "</g>";
     const [step, value] = tested.filter((point) => point[1] !== null && point[0] <= spec.steps).at(-1) ?? [];
-    if (step) labels.push({ at: Number(y(value)), text: run.label, front, end: x(step) });
+    if (step && run.label) labels.push({ at: Number(y(value)), text: run.label, front, end: x(step) });
   });
   if (spec.guess) {
     marks += `<path class="rl-guess" d="${path(spec.guess)}"/>`;

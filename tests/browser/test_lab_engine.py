@@ -1,0 +1,237 @@
+"""The lab's engine against PyTorch: the same weights and images must give the same losses and gradients."""
+
+import pytest
+import torch
+from get_browser import find
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from playwright.sync_api import sync_playwright
+from torch.nn import functional as F
+
+from resnet_edu import lab
+from resnet_edu.lab.recording import DEFAULTS
+
+EXPORTS = ("buildNet", "generator", "makeKernels", "startTraining", "unpackDigits")
+RUN = """async ([config, options, disconnected, steps]) => {
+  const net = engine.buildNet(config, options);
+  for (const block of disconnected) net.blocks[block].connected = false;
+  const random = engine.generator(config.seed + 77);
+  // Normalisation that has learnt something: gains and biases are not 1 and 0.
+  for (const { name, data, count } of net.parameters) {
+    if (/bn|downsample.1|bias/.test(name)) for (let n = 0; n < count; n++) data[n] += 0.3 * random.normal();
+  }
+  const list = (array) => Array.from(array);
+  const entry = ({ data, inputs, channels, k }) => ({ data: list(data), inputs, channels, k });
+  const weights = () => Object.fromEntries(net.parameters.map((one) => [one.name, entry(one)]));
+  const before = weights();
+  const seen = [];
+  for (let step = 0; step < steps; step++) {
+    for (let n = 0; n < net.images.data.length; n++) net.images.data[n] = random.normal();
+    for (let n = 0; n < config.batch_size; n++) net.labels[n] = Math.floor(10 * random.uniform());
+    const { loss } = net.forward(true);
+    net.backward();
+    seen.push({ images: list(net.images.data), labels: list(net.labels), loss,
+      gradients: Object.fromEntries(net.parameters.map(({ name, grad }) => [name, list(grad)])) });
+    net.update();
+  }
+  const { loss: tested } = net.forward(false);
+  return { before, seen, after: weights(), tested, kernels: net.kernels, layers: net.layers.map(({ name }) => name) };
+}"""
+
+
+@pytest.fixture(scope="module")
+def engine():
+    """A page that holds the engine's functions; call it with a script and its argument."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find(), args=["--no-sandbox"])
+        page = browser.new_page()
+        page.add_script_tag(content=f"globalThis.engine = ({lab.engine_script(EXPORTS)})()")
+        yield page.evaluate
+        browser.close()
+
+
+def tensor_of(entry, flat):
+    """Return the engine's numbers in PyTorch's order, in double precision."""
+    values = torch.tensor(flat, dtype=torch.float64)
+    if entry.get("k"):
+        k, inputs, channels = entry["k"], entry["inputs"], entry["channels"]
+        return values.view(k, k, inputs, channels).permute(3, 2, 0, 1)  # (C_out, C_in, k, k)
+    return values
+
+
+def reference(config, weights, statistics, images, training, connected):
+    """The network of the papers, in functions: He et al. 2015, section 4.2, and He et al. 2016, Fig. 4e."""
+    batch_norm, pre = config["normalization"] == "batch", config["activation"] == "pre"
+
+    def conv(name, x, stride=1):
+        weight = weights[f"{name}.weight"]
+        return F.conv2d(x, weight, weights.get(f"{name}.bias"), stride, padding=weight.shape[-1] // 2)
+
+    def norm(name, x):
+        if not batch_norm:
+            return x
+        mean, variance = statistics.setdefault(
+            name, (torch.zeros(x.shape[1], dtype=x.dtype), torch.ones(x.shape[1], dtype=x.dtype))
+        )
+        return F.batch_norm(x, mean, variance, weights[f"{name}.weight"], weights[f"{name}.bias"], training)
+
+    def shortcut(name, x, channels, stride, activated):
+        same = stride == 1 and x.shape[1] == channels
+        if config["shortcut"] == "C" or (config["shortcut"] == "B" and not same):
+            y = conv(f"{name}.downsample.0", activated if pre else x, stride)
+            return y if pre else norm(f"{name}.downsample.1", y)
+        extra = channels - x.shape[1]
+        return F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, extra // 2, extra - extra // 2))
+
+    x = F.relu(norm("bn1", conv("conv1", images)))
+    count = (config["depth"] - 2) // 6
+    for index in range(3 * count):
+        name, stage = f"block{index + 1}", index // count
+        channels, stride = config["width"] * 2**stage, 2 if stage and index % count == 0 else 1
+        activated = F.relu(norm(f"{name}.bn1", x)) if pre and index else x
+        y = conv(f"{name}.conv1", activated, stride)
+        y = conv(f"{name}.conv2", F.relu(norm(f"{name}.bn2" if pre else f"{name}.bn1", y)))
+        y = y if pre else norm(f"{name}.bn2", y)
+        if connected[index]:
+            y = y + shortcut(name, x, channels, stride, activated)
+        x = y if pre else F.relu(y)
+    if pre:
+        x = F.relu(norm("bn_last", x))
+    return F.linear(x.mean((2, 3)), weights["fc.weight"].view(10, -1), weights["fc.bias"])
+
+
+def compare(engine, config, options=None, disconnected=(), steps=1, floor=0.0):
+    """Run both from the engine's weights; gradients differ by less than 1e-5 of their size, or of ``floor``."""
+    config = {**DEFAULTS, "batch_size": 8, **config}
+    made = engine(RUN, [config, options or {}, list(disconnected), steps])
+    weights = {name: tensor_of(entry, entry["data"]).requires_grad_() for name, entry in made["before"].items()}
+    optimizer = torch.optim.SGD(
+        weights.values(), config["learning_rate"], config["momentum"], weight_decay=config["weight_decay"]
+    )
+    statistics = {}
+    connected = [config["shortcut"] != "none" and block not in disconnected for block in range(config["depth"] // 2)]
+    for seen in made["seen"]:
+        # (C, H, W, N) -> (N, C, H, W)
+        images = torch.tensor(seen["images"], dtype=torch.float64).view(1, 8, 8, -1).permute(3, 0, 1, 2)
+        labels = torch.tensor(seen["labels"])
+        loss = F.cross_entropy(reference(config, weights, statistics, images, True, connected), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        assert seen["loss"] == pytest.approx(loss.item(), rel=1e-5 * steps)
+        whole = torch.cat([weight.grad.flatten() for weight in weights.values() if weight.grad is not None]).norm()
+        for name, weight in weights.items():
+            ours = tensor_of(made["before"][name], seen["gradients"][name])
+            theirs = torch.zeros_like(weight) if weight.grad is None else weight.grad
+            # a layer whose gradient is nothing but rounding is measured against the whole network's
+            size = max(theirs.norm(), 1e-3 * whole, floor)
+            assert (ours - theirs.view_as(ours)).norm() < 1e-5 * steps * size, name
+        # a cut projection has no gradient in PyTorch; the engine decays it like any other weight
+        for weight in weights.values():
+            weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+        optimizer.step()
+    for name, weight in weights.items():
+        after = tensor_of(made["after"][name], made["after"][name]["data"])
+        assert torch.allclose(after, weight.detach().view_as(after), atol=2e-5 * steps, rtol=1e-4)
+    with torch.no_grad():
+        tested = F.cross_entropy(reference(config, weights, statistics, images, False, connected), labels)
+    assert made["tested"] == pytest.approx(tested.item(), rel=1e-4 * steps)
+    return made
+
+
+@pytest.mark.parametrize("shortcut", ["none", "A", "B", "C"])
+@pytest.mark.parametrize("normalization", ["batch", "none"])
+@pytest.mark.parametrize("activation", ["post", "pre"])
+def test_gradients_are_pytorchs_for_every_option(engine, shortcut, normalization, activation):
+    made = compare(engine, {"depth": 8, "shortcut": shortcut, "normalization": normalization, "activation": activation})
+    assert made["kernels"] == "WebAssembly SIMD"
+    assert len(made["layers"]) == 8
+
+
+networks = st.fixed_dictionaries(
+    {
+        "depth": st.sampled_from([8, 20]),
+        "shortcut": st.sampled_from(["none", "A", "B", "C"]),
+        "normalization": st.sampled_from(["batch", "none"]),
+        "activation": st.sampled_from(["post", "pre"]),
+        "width": st.sampled_from([4, 8]),
+        "batch_size": st.sampled_from([8, 16, 32]),
+        "seed": st.integers(0, 99999),
+    }
+)
+
+
+@given(networks, st.booleans(), st.sets(st.integers(0, 8)))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_random_networks_agree_with_pytorch_whatever_is_cut(engine, config, simd, disconnected):
+    blocks = (config["depth"] - 2) // 2
+    compare(engine, config, {"simd": simd}, [block for block in disconnected if block < blocks])
+
+
+@pytest.mark.parametrize("depth", [32, 56])
+@pytest.mark.parametrize("activation", ["post", "pre"])
+def test_deep_residual_networks_agree_with_pytorch(engine, depth, activation):
+    compare(engine, {"depth": depth, "activation": activation, "shortcut": "B"}, floor=1.0)
+
+
+def test_momentum_weight_decay_and_running_statistics_agree_over_steps(engine):
+    compare(engine, {"depth": 8, "shortcut": "B", "weight_decay": 0.01}, steps=3)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "size", "k", "stride", "dilate"),
+    [
+        (1, 4, 8, 3, 1, 1),
+        (3, 4, 8, 3, 1, 1),
+        (4, 8, 8, 3, 2, 1),
+        (8, 4, 4, 3, 1, 2),
+        (4, 8, 8, 1, 2, 1),
+        (8, 4, 4, 1, 1, 2),
+    ],
+)
+def test_both_kinds_of_kernels_compute_the_same(engine, inputs, outputs, size, k, stride, dilate):
+    worst = engine(
+        """([inputs, outputs, size, k, stride, dilate]) => {
+          const [x, w, y] = [0, 4 * 20000, 4 * 30000];
+          const out = (size * dilate) / stride;
+          const made = [true, false].map((simd) => {
+            const kernels = engine.makeKernels(60000, simd);
+            const random = engine.generator(3);
+            const floats = new Float32Array(kernels.buffer);
+            for (let n = 0; n < 60000; n++) floats[n] = random.normal();
+            kernels.correlate(x, w, y, inputs, outputs, size, out, 16, k, stride, dilate);
+            if (dilate === 1) kernels.weightGradient(x, y, w, inputs, outputs, size, out, 16, k, stride);
+            return floats;
+          });
+          return Math.max(...made[1].map((value, n) => Math.abs(value - made[0][n]) / (1 + Math.abs(value))));
+        }""",
+        [inputs, outputs, size, k, stride, dilate],
+    )
+    assert worst < 1e-4  # sums of 1,024 products in another order
+
+
+def test_twins_start_from_the_same_weights_whatever_their_shortcuts(engine):
+    made = {
+        kind: engine(RUN, [{**DEFAULTS, "depth": 20, "batch_size": 8, "shortcut": kind}, {}, [], 0])["before"]
+        for kind in ("none", "A", "B", "C")
+    }
+    plain = {name: entry for name, entry in made["none"].items() if name.endswith("weight") and "bn" not in name}
+    assert len(plain) == 20
+    for kind in ("A", "B", "C"):
+        assert all(made[kind][name]["data"] == entry["data"] for name, entry in plain.items())
+
+
+def test_fifty_six_layers_need_their_shortcuts(engine):
+    """After 120 steps the test accuracies differ by more than 0.4, with two seeds."""
+    script = """([config, digits]) => {
+      const training = engine.startTraining(config, engine.unpackDigits(digits));
+      let frame;
+      while (training.step < config.steps) frame = training.next();
+      return frame.test_error;
+    }"""
+    digits = lab.digits_data()
+    for seed in (1, 2):
+        with_, without = (
+            engine(script, [{**DEFAULTS, "steps": 120, "test_every": 120, "seed": seed, "shortcut": kind}, digits])
+            for kind in ("A", "none")
+        )
+        assert without - with_ > 40
