@@ -143,6 +143,29 @@ def test_an_interrupted_foreground_run_keeps_what_was_done(digits, monkeypatch):
     assert len(source.run()) == 4
 
 
+def test_the_designer_shows_a_block_beside_the_one_before():
+    from resnet_edu.lab.designer import designer
+
+    panel = designer("cpu")
+    block, channels, *_, output = panel.children
+    assert "73,984" in output.value
+    channels.value, block.value = 256, "bottleneck"
+    assert "70,400" in output.value and "1,180,672" in output.value
+    assert "text/html" in panel._repr_mimebundle_()[0]
+
+
+def test_the_explorer_trains_and_measures_on_demand(monkeypatch):
+    from resnet_edu.lab import explorer
+
+    monkeypatch.setattr(explorer, "STEPS", (0, 3))
+    monkeypatch.setattr(explorer.spectra, "__kwdefaults__", {"steps": (0, 3), "data": None})
+    panel = explorer.explorer()
+    *_, button, output = panel.children
+    assert output.value == ""
+    button.click()
+    assert "8 layers, residual (option A)" in output.value and "step 0, 3" in output.value and not button.disabled
+
+
 # Real kernels
 
 COLAB = ROOT / ".venv" / "colab"  # made by `make` from tests/colab-requirements.txt

@@ -40,7 +40,7 @@ def _designer() -> tuple[str, dict]:
         return next(one for one in costs if (one.block, one.channels, one.shortcut, one.stride) == wanted)
 
     caption = f"Two blocks of 28×28 maps, one image; times: {data['device']}, {data['date']}."
-    table = Table(("", "basic", "bottleneck"), rows(find("basic", 64), find("bottleneck", 256)), caption)
+    table = Table(("cost", "basic", "bottleneck"), rows(find("basic", 64), find("bottleneck", 256)), caption)
     return table._repr_html_(), data
 
 

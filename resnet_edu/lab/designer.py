@@ -150,7 +150,7 @@ def designer(device: str | None = None):
         controls["variant"].disabled = controls["block"].value == "basic" or controls["stride"].value == 1
         seen.append(cost(**{name: control.value for name, control in controls.items()}, device=where))
         now, before = seen[-1], seen[-2] if len(seen) > 1 else None
-        output.value = Table(("", "this block", "the one before"), rows(now, before), caption(where))._repr_html_()
+        output.value = Table(("cost", "this block", "the one before"), rows(now, before), caption(where))._repr_html_()
 
     for control in controls.values():
         control.observe(show, names="value")

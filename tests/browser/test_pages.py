@@ -42,7 +42,14 @@ def open_page(browser, html):
         context.close()
 
 
-PAGES = ["index.html", "chapters/degradation.html", "appendix/bibliography.html", "search.html", "genindex.html"]
+PAGES = [
+    "index.html",
+    "chapters/degradation.html",
+    "chapters/lab.html",
+    "appendix/bibliography.html",
+    "search.html",
+    "genindex.html",
+]
 
 
 def test_every_page_is_listed_here(html):

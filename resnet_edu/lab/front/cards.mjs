@@ -48,8 +48,8 @@ function designer(el, data) {
   }, (chosen, body, fields) => {
     fields[4].querySelector("select").disabled = !matters(chosen);
     [before, now] = [now, find(chosen)];
-    body.replaceChildren(grid("Costs of the block", ["", "this block", before ? "the one before" : ""],
-      lines.map(([text, value]) => [text, value(now), before ? value(before) : ""])));
+    body.replaceChildren(grid("Costs of the block", ["Cost", "This block", "The one before"],
+      lines.map(([text, value]) => [text, value(now), before ? value(before) : "–"])));
     const compared = before ? `: ${(now.multiply_adds / before.multiply_adds).toFixed(2)} times the multiply-adds of the one before (${name(before)})` : "";
     return `${name(now)}${compared}.`;
   });
@@ -68,7 +68,8 @@ function logChart(title, xLabel, curves, ticks) {
     marks += `<line class="rl-grid" x1="${left}" x2="${width - 10}" y1="${y(10 ** decade)}" y2="${y(10 ** decade)}"/><text x="${left - 5}" y="${y(10 ** decade)}" dy=".35em" text-anchor="end">${power(decade)}</text>`;
   }
   marks += `<line class="rl-cursor" x1="${left}" x2="${width - 10}" y1="${y(1)}" y2="${y(1)}"/>`;
-  for (const [part, text] of ticks) marks += `<text x="${x(part)}" y="${height - bottom + 15}" text-anchor="middle">${text}</text>`;
+  const anchor = (part) => (part === 1 ? "end" : part === 0 ? "start" : "middle");
+  for (const [part, text] of ticks) marks += `<text x="${x(part)}" y="${height - bottom + 15}" text-anchor="${anchor(part)}">${text}</text>`;
   marks += `<text x="${(left + width - 10) / 2}" y="${height - 3}" text-anchor="middle">${xLabel}</text>`;
   for (const [numbers, colour, dash] of curves) {
     const points = numbers.map((value, index) => `${index ? "L" : "M"}${x(numbers.length > 1 ? index / (numbers.length - 1) : 0.5)} ${y(value)}`).join("");
@@ -101,7 +102,7 @@ function explorer(el, data) {
     body.replaceChildren(legend, make("div", { class: "rl-columns" },
       logChart("Singular values of each block", "block", spectra.flatMap(({ largest, middle }, index) =>
         [[largest, colour(index), "none"], [middle, colour(index), "2 4"]]), [[0, 1], [1, blocks]]),
-      logChart("Singular values of the product", "largest … smallest", spectra.map(({ product }, index) => [product, colour(index), "none"]),
+      logChart("Singular values of the product", "in order of size", spectra.map(({ product }, index) => [product, colour(index), "none"]),
         [[0, "largest"], [0.5, "median"], [1, "smallest"]])),
     make("details", {}, make("summary", {}, "The same as a table"), make("div", { class: "rl-tables", tabindex: "0", role: "region", "aria-label": "Singular values" },
       grid("Singular values of the product of all blocks", ["Step", "Largest", "Median", "Smallest", "Largest of a block", "Test error, %"],

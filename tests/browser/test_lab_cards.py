@@ -1,0 +1,123 @@
+"""The block designer and the gradient explorer in a page without a kernel."""
+
+import json
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import ROOT  # noqa: F401  (puts tools/ on the path)
+from get_browser import find
+from playwright.sync_api import sync_playwright
+
+from resnet_edu import lab
+from resnet_edu.lab.cards import KINDS, Card
+from resnet_edu.lab.designer import all_choices, cost, load_costs
+from resnet_edu.lab.explorer import load_spectra, spectra
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = find()
+    assert program, "no Chromium or Chrome on this machine; get one with: make browser"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_cards(browser, tmp_path):
+    contexts = []
+
+    def opened(*cards, scheme="light", **options):
+        body = "".join(map(str, cards)) or "".join(str(Card(kind)) for kind in KINDS)
+        (tmp_path / "page.html").write_text(
+            f'<!doctype html><html lang="en" data-theme="{scheme}"><meta charset="utf-8"><title>Cards</title>'
+            f"<style>html{{color:{'#eee' if scheme == 'dark' else '#222'};background:{'#121212' if scheme == 'dark' else '#fff'};"
+            f"--pst-color-background:{'#121212' if scheme == 'dark' else '#fff'};"
+            f"--pst-color-text-base:{'#eee' if scheme == 'dark' else '#222'};"
+            f"--pst-color-surface:{'#222' if scheme == 'dark' else '#f4f6f8'};"
+            f"--pst-color-text-muted:{'#bbb' if scheme == 'dark' else '#555'}}}{lab.style()}</style>"
+            f"<main><h1>Cards</h1>{body}</main><script>{lab.cards_script()}</script></html>"
+        )
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page, problems = context.new_page(), []
+        page.on("console", lambda message: message.type == "error" and problems.append(message.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto((tmp_path / "page.html").as_uri())
+        return page, problems
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def test_choosing_a_block_shows_its_recorded_costs_beside_the_last(open_cards):
+    page, problems = open_cards()
+    designer = page.get_by_role("region", name="Design a block")
+    assert designer.get_by_role("row", name="Parameters").inner_text().split() == ["Parameters", "73,984", "–"]
+    designer.get_by_label("Block").select_option(label="bottleneck: 1×1, 3×3, 1×1")
+    designer.get_by_label("Input channels").select_option("256")
+    designer.locator("select").nth(3).select_option(index=1)
+    assert designer.get_by_label("Stride on").is_enabled()
+    designer.get_by_label("Stride on").select_option(index=0)
+    v1 = cost("bottleneck", 256, "A", 2, "v1")
+    cells = designer.get_by_role("row", name="Multiply-adds").inner_text().split()
+    assert cells[-2] == f"{v1.multiply_adds / 1e6:.1f}" and float(cells[-1]) > float(cells[-2])
+    assert "times the multiply-adds of the one before" in designer.get_by_role("status").inner_text()
+    assert problems == []
+
+
+def test_choosing_a_network_shows_its_recorded_spectra(open_cards):
+    page, problems = open_cards()
+    explorer = page.get_by_role("region", name="Explore the gradient")
+    with_shortcuts = explorer.get_by_role("status").inner_text()
+    explorer.get_by_label("Shortcut").select_option(label="none (plain)")
+    without = explorer.get_by_role("status").inner_text()
+    assert "0.65 at step 0" in with_shortcuts and "below 1e−8 at step 0" in without
+    explorer.get_by_label("Batch norm").select_option(label="off")
+    explorer.get_by_label("Shortcut").select_option(label="A: identity, zeros")
+    explorer.get_by_label("Depth").select_option(label="56 layers")
+    assert "Training diverged after step 0" in explorer.get_by_role("status").inner_text()
+    assert explorer.locator("svg path").count() > 2 and problems == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_cards_have_no_accessibility_violation_and_fit_a_phone(open_cards, scheme):
+    page, _ = open_cards(scheme=scheme, viewport={"width": 390, "height": 800})
+    violations = Axe().run(page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"][:120]) for one in violations] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_without_javascript_a_table_and_a_figure_stand_there(open_cards):
+    page, _ = open_cards(java_script_enabled=False)
+    assert page.locator("table").first.is_visible() and page.locator("figure img").first.is_visible()
+
+
+def test_a_broken_card_says_so_and_the_other_works(open_cards):
+    broken = '<div class="resnet-card" data-card="explorer"><script type="application/json">{"runs":</script></div>'
+    page, problems = open_cards(broken, Card("designer"))
+    assert "could not start" in page.get_by_role("alert").inner_text()
+    assert page.get_by_role("region", name="Design a block").is_visible() and problems == []
+
+
+def test_recorded_costs_are_the_blocks(open_cards):
+    record = load_costs()
+    assert len(record["costs"]) == len(all_choices()) == 80 and record["device"] and record["date"]
+    for recorded in record["costs"][::19]:
+        chosen = {key: recorded[key] for key in record["choices"]}
+        fresh = cost(**chosen)
+        for name in ("parameters", "multiply_adds", "memory"):
+            assert getattr(fresh, name) == recorded[name], chosen
+    with pytest.raises(ValueError, match="channels must be one of"):
+        cost("basic", 65, "A", 1)
+
+
+def test_recorded_spectra_can_be_computed_again():
+    record = load_spectra()
+    assert len(record["runs"]) == 36 and len(json.dumps(record)) < 60_000
+    run = next(run for run in record["runs"] if (run["depth"], run["shortcut"], run["activation"]) == (8, "A", "pre"))
+    (fresh,) = spectra(8, "A", activation="pre", steps=(0,))
+    assert fresh.largest == pytest.approx(run["spectra"][0]["largest"], rel=0.02)
+    assert fresh.product[:6] == pytest.approx(run["spectra"][0]["product"][:6], rel=0.02)
