@@ -13,6 +13,8 @@ from resnet_edu.lab.cards import KINDS, Card
 from resnet_edu.lab.designer import all_choices, cost, load_costs
 from resnet_edu.lab.explorer import load_spectra, spectra
 
+COLOURS = {"light": ("#222", "#fff", "#f4f6f8", "#555"), "dark": ("#eee", "#121212", "#222", "#bbb")}
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -30,14 +32,15 @@ def open_cards(browser, tmp_path):
 
     def opened(*cards, scheme="light", **options):
         body = "".join(map(str, cards)) or "".join(str(Card(kind)) for kind in KINDS)
+        ink, paper, surface, muted = COLOURS[scheme]
+        style = (
+            f"html{{color:{ink};background:{paper};--pst-color-text-base:{ink};--pst-color-background:{paper};"
+            f"--pst-color-surface:{surface};--pst-color-text-muted:{muted}}}"
+        )
         (tmp_path / "page.html").write_text(
             f'<!doctype html><html lang="en" data-theme="{scheme}"><meta charset="utf-8"><title>Cards</title>'
-            f"<style>html{{color:{'#eee' if scheme == 'dark' else '#222'};background:{'#121212' if scheme == 'dark' else '#fff'};"
-            f"--pst-color-background:{'#121212' if scheme == 'dark' else '#fff'};"
-            f"--pst-color-text-base:{'#eee' if scheme == 'dark' else '#222'};"
-            f"--pst-color-surface:{'#222' if scheme == 'dark' else '#f4f6f8'};"
-            f"--pst-color-text-muted:{'#bbb' if scheme == 'dark' else '#555'}}}{lab.style()}</style>"
-            f"<main><h1>Cards</h1>{body}</main><script>{lab.cards_script()}</script></html>"
+            f"<style>{style}{lab.style()}</style><main><h1>Cards</h1>{body}</main>"
+            f"<script>{lab.cards_script()}</script></html>"
         )
         context = browser.new_context(**options)
         contexts.append(context)
