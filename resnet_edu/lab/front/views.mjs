@@ -52,7 +52,7 @@ export function frameAt(frames, step, key) {
 const smooth = (frames, key) => { // a running mean of the noisy batches, over about ten
   let mean = null;
   return frames.map((frame) => {
-    if (frame[key] === null || !Number.isFinite(frame[key])) return [frame.step, null];
+    if (!Number.isFinite(frame[key])) return [frame.step, null];
     mean = mean === null ? frame[key] : mean + 0.15 * (frame[key] - mean);
     return [frame.step, mean];
   });
@@ -72,7 +72,7 @@ export function drawChart(box, runs, spec) {
   const path = (points) => {
     let [text, pen] = ["", "M"];
     for (const [step, value] of points) {
-      if (value === null || step > spec.steps) pen = "M";
+      if (!Number.isFinite(value) || step > spec.steps) pen = "M";
       else {
         text += `${pen}${x(step)} ${y(value)}`;
         pen = "L";
@@ -97,9 +97,9 @@ export function drawChart(box, runs, spec) {
     const tested = run.frames.filter((frame) => frame[spec.test] !== undefined).map((frame) => [frame.step, frame[spec.test]]);
     marks += `<g class="rl-run rl-${styleOf(run)}${front}"><path class="rl-train" d="${path(smooth(run.frames, spec.train))}"/>`
       + `<path class="rl-test" d="${path(tested)}"/>`;
-    if (front) for (const [step, value] of tested) if (value !== null) marks += `<circle cx="${x(step)}" cy="${y(value)}" r="2.1"/>`;
+    if (front) for (const [step, value] of tested) if (Number.isFinite(value)) marks += `<circle cx="${x(step)}" cy="${y(value)}" r="2.1"/>`;
     marks += "</g>";
-    const [step, value] = tested.filter((point) => point[1] !== null && point[0] <= spec.steps).at(-1) ?? [];
+    const [step, value] = tested.filter((point) => Number.isFinite(point[1]) && point[0] <= spec.steps).at(-1) ?? [];
     if (step && run.label) labels.push({ at: Number(y(value)), text: run.label, front, end: x(step) });
   });
   if (spec.guess) {
@@ -164,7 +164,10 @@ export function drawResponses(box, runs, step) {
   const low = Math.floor(Math.min(0, ...sizes)), high = Math.max(low + 1, Math.ceil(Math.max(0, ...sizes)));
   const blocks = front.length || 27;
   const x = (index) => (left + ((index + 0.5) / blocks) * w).toFixed(1);
-  const y = (value) => (top + h - ((Math.min(high, Math.max(low, Math.log10(value ?? Infinity))) - low) / (high - low)) * h).toFixed(1);
+  const y = (value) => { // what is no number stands on top
+    const place = Number.isFinite(value) ? Math.min(high, Math.max(low, Math.log10(value))) : high;
+    return (top + h - ((place - low) / (high - low)) * h).toFixed(1);
+  };
   let marks = "";
   for (let tick = low; tick <= high; tick += Math.ceil((high - low) / 6)) {
     marks += `<line class="rl-grid" x1="${left}" x2="${left + w}" y1="${y(10 ** tick)}" y2="${y(10 ** tick)}"/>`
