@@ -217,7 +217,7 @@ def test_guess_first_hides_the_answer_and_compares(open_lab):
     handle.focus()
     for _ in range(4):
         page.keyboard.press("PageDown")
-    assert handle.get_attribute("aria-valuetext") == "10 percent"
+    page.wait_for_function("document.activeElement.getAttribute('aria-valuetext') === '10 percent'")
     area = page.locator(".rl-area").bounding_box()
     page.mouse.click(area["x"] + area["width"] * 0.25, area["y"] + 40)  # drawing with the pointer sets the nearest
     first = page.get_by_role("slider", name="Expected test error at step 12")
@@ -385,7 +385,10 @@ def test_everything_by_keyboard(open_lab):
         for _ in range(60):
             page.keyboard.press("Tab")
             label = page.evaluate(
-                "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
+                """() => {
+                  const one = document.activeElement;
+                  return one === document.body ? "" : one.getAttribute("aria-label") || one.textContent;
+                }"""
             )
             if name in label:
                 return
@@ -409,7 +412,7 @@ def test_everything_by_keyboard(open_lab):
     assert page.get_by_role("switch", name="Shortcut of block 2", exact=True).get_attribute("aria-checked") == "false"
     tab_to("Figures as tables")
     page.keyboard.press("Enter")
-    assert page.locator(".rl-tables").is_visible()
+    page.locator(".rl-tables").wait_for()
 
 
 def test_the_table_has_the_figures_of_the_charts(open_lab):

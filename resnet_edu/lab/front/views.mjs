@@ -34,6 +34,8 @@ export function say(value) {
   return size >= 100 ? value.toFixed(0) : size >= 10 ? value.toFixed(1) : size >= 1 ? value.toFixed(2) : value.toPrecision(2);
 }
 
+export const percent = (value) => (Number.isFinite(value) ? value.toFixed(1) : "–");
+
 /** 10 to a whole power, short. */
 export const power = (exponent) => (Math.abs(exponent) < 3 ? String(Number((10 ** exponent).toFixed(2))) : `1e${exponent}`.replace("-", "−"));
 
@@ -104,7 +106,7 @@ export function drawChart(box, runs, spec) {
   });
   if (spec.guess) {
     marks += `<path class="rl-guess" d="${path(spec.guess)}"/>`;
-    labels.push({ at: Number(y(spec.guess.at(-1)[1])), text: "your guess", front: "" });
+    labels.push({ at: Number(y(spec.guess.at(-1)[1])), text: "your guess", front: "", by: 18 });
   }
   labels.push({ at: Number(y(spec.chance[0])), text: spec.chance[1], front: "" });
   // Spread the labels: none may stand on another, the one in front wins its place.
@@ -113,7 +115,7 @@ export function drawChart(box, runs, spec) {
   const last = labels.at(-1);
   if (last && last.at > top + h) for (let index = labels.length - 1, most = top + h; index >= 0; index--, most -= 13) labels[index].at = Math.min(labels[index].at, most);
   for (const label of labels) {
-    marks += `<text class="rl-label${label.front}" x="${left + w + 6}" y="${label.at}" dy=".35em">${escaped(label.text)}</text>`;
+    marks += `<text class="rl-label${label.front}" x="${left + w + (label.by ?? 6)}" y="${label.at}" dy=".35em">${escaped(label.text)}</text>`;
   }
   if (spec.cursor !== null) marks += `<line class="rl-cursor" x1="${x(spec.cursor)}" x2="${x(spec.cursor)}" y1="${top}" y2="${top + h}"/>`;
   box.innerHTML = `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" aria-hidden="true">${marks}</svg>`;
@@ -201,7 +203,7 @@ export function tables(run, name, step) {
   return [
     table(`${name}: training and test, losses in nats, errors in percent`,
       ["Step", "Training loss", "Training error", "Test loss", "Test error", "Smallest gradient norm", "Largest"],
-      frames.map((frame) => [frame.step, say(frame.loss), say(frame.error), say(frame.test_loss), say(frame.test_error),
+      frames.map((frame) => [frame.step, say(frame.loss), percent(frame.error), say(frame.test_loss), percent(frame.test_error),
         say(Math.min(...spread(frame))), say(Math.max(...spread(frame)))])),
     table(`${name}: blocks at step ${sizes?.step ?? 0}`,
       ["Block", "Shortcut", "Gradient norm, first layer", "Second layer", "Response size"],
