@@ -4,7 +4,7 @@ One front end (``front/``, dependency-free ES modules) with three *sources* of f
 
 * **browser**: ``worker.mjs`` trains in a Worker of the page, ``training.mjs`` and ``net.mjs`` are the engine,
   ``kernels.mjs`` its two hot loops in WebAssembly SIMD (``assembler.mjs``) and in plain JavaScript;
-* **recording**: runs from files (``recorded/``, made by ``python -m resnet_edu.lab.recording``);
+* **recording**: runs from files (``recorded/``, made by ``python -m resnet_edu.lab``);
 * **kernel**: a training thread behind a Jupyter widget.
 
 ``lab.mjs`` holds controls and state, ``views.mjs`` the drawings, ``state.mjs`` what may be chosen and how it is

@@ -28,6 +28,11 @@ def engine_script(exports: tuple[str, ...] = ("serve",)) -> str:
     return f"function () {{\n{_join(ENGINE)}return {{ {', '.join(exports)} }};\n}}"
 
 
+def page_script(exports: tuple[str, ...]) -> str:
+    """Return the page's part, without its start, as a function expression that returns ``exports`` by name."""
+    return f"function () {{\n{_join(PAGE)}return {{ {', '.join(exports)} }};\n}}"
+
+
 def bundle(form: str = "module") -> str:
     """Return the front end as one script.
 

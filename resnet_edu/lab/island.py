@@ -4,7 +4,7 @@ import base64
 import html
 import json
 
-from resnet_edu.lab.recording import load_records
+from resnet_edu.lab.recording import check_config, load_records
 
 
 def _errors(text: str) -> list[float]:
@@ -56,8 +56,11 @@ def island(
 
     ``element`` is the id, unique in the page; ``config`` lists what differs from the defaults; ``shown`` names the
     recorded runs that are drawn from the start (they also make the figure without JavaScript); ``guess`` starts in
-    guess-first mode. Raises ``ValueError`` for an unknown recording.
+    guess-first mode. Raises ``ValueError`` for an unknown setting or recording, or if no recording is named.
     """
+    check_config(config or {})
+    if not shown:
+        raise ValueError("shown must name at least one recorded run: the figure without JavaScript is drawn from it")
     picture = figure(load_records(*shown))._repr_html_()
     data = {"id": element, "config": config or {}, "records": load_records(), "shown": list(shown), "guess": guess}
     text = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")

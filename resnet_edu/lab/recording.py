@@ -1,7 +1,4 @@
-"""Record runs of the lab with its own engine, in a headless Chromium.
-
-python -m resnet_edu.lab.recording    records the front page's runs anew (needs Playwright and a Chromium)
-"""
+"""Runs of the lab as files: recorded with its own engine in a headless Chromium, checked where they are read."""
 
 import datetime
 import hashlib
@@ -9,20 +6,43 @@ import json
 import zlib
 from pathlib import Path
 
-from resnet_edu.lab.assets import FRONT, _join, digits_data, engine_script
+from resnet_edu.lab.assets import digits_data, engine_script, page_script
 
 RECORDED = Path(__file__).parent / "recorded"
-COMMAND = "python -m resnet_edu.lab.recording"
+COMMAND = "python -m resnet_edu.lab"
 DEFAULTS = {
     "depth": 56, "shortcut": "A", "normalization": "batch", "activation": "post", "learning_rate": 0.03, "seed": 1,
     "steps": 300, "width": 4, "batch_size": 32, "momentum": 0.9, "weight_decay": 0.0001, "test_every": 10,
     "switches": [],
+}  # fmt: skip
+CHOICES = {
+    "depth": (8, 20, 32, 56), "shortcut": ("none", "A", "B", "C"), "normalization": ("batch", "none"),
+    "activation": ("post", "pre"),
 }  # fmt: skip
 RUNS = {  # name of the file: what differs from the defaults
     f"{kind}-{depth}": {"depth": depth, "shortcut": shortcut}
     for depth in (8, 20, 32, 56)
     for kind, shortcut in (("residual", "A"), ("plain", "none"))
 }
+
+
+def check_config(config: dict) -> dict:
+    """Return the full configuration that differs from the defaults in ``config``.
+
+    Raises ``ValueError`` for an unknown key, or a value that the engine does not offer.
+    """
+    if unknown := sorted(config.keys() - DEFAULTS.keys()):
+        raise ValueError(f"a run has no setting {unknown[0]!r}; it has {', '.join(DEFAULTS)}")
+    for key, allowed in CHOICES.items():
+        if key in config and config[key] not in allowed:
+            raise ValueError(f"{key} must be one of {', '.join(map(repr, allowed))}, got {config[key]!r}")
+    return {**DEFAULTS, **config}
+
+
+def engine_version() -> str:
+    """Return a short checksum of the engine: runs of equal versions and configurations are equal."""
+    return hashlib.sha256(engine_script().encode()).hexdigest()[:12]
+
 
 _RECORD = """([config, digits, facts]) => {
   const training = engine.startTraining(config, engine.unpackDigits(digits));
@@ -36,17 +56,15 @@ def record(config: dict, name: str, program: str | None = None) -> dict:
     """Train with the lab's engine in a headless Chromium and return the run as a run file's content.
 
     ``config`` lists what differs from the defaults (keys: ``resnet_edu.lab``), ``name`` names the run, ``program``
-    is the browser (by default Playwright's own). Loss and errors are kept to 1/1000 at every step, gradient norms
-    and responses at every fifth, on a logarithmic scale with steps of 15 %. Raises ``ValueError`` for an unknown
-    key, and Playwright's error if there is no browser.
+    is the browser (by default Playwright's own). Losses are kept to 1/1000 and errors to 1/100 of a percent at every
+    step, gradient norms and responses at every fifth, on a logarithmic scale with steps of 15 %. Raises
+    ``ValueError`` as ``check_config`` does, and Playwright's error if there is no browser.
     """
-    if unknown := sorted(config.keys() - DEFAULTS.keys()):
-        raise ValueError(f"a run has no setting {unknown[0]!r}; it has {', '.join(DEFAULTS)}")
+    config = check_config(config)
     from playwright.sync_api import sync_playwright
 
     import resnet_edu
 
-    sources = "".join(path.read_text(encoding="utf-8") for path in sorted(FRONT.glob("*.mjs")))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = browser.new_page()
@@ -59,15 +77,13 @@ def record(config: dict, name: str, program: str | None = None) -> dict:
             "versions": {
                 "resnet_edu": resnet_edu.__version__,
                 "chromium": browser.version,
-                "lab": hashlib.sha256(sources.encode()).hexdigest()[:12],
+                "engine": engine_version(),
             },
         }
         exports = ("startTraining", "unpackDigits")
         page.add_script_tag(content=f"globalThis.engine = ({engine_script(exports)})()")
-        page.add_script_tag(
-            content=f"globalThis.page = (function () {{\n{_join(('record',))}return {{ packRecord }} }})()"
-        )
-        made = page.evaluate(_RECORD, [{**DEFAULTS, **config}, digits_data(), facts])
+        page.add_script_tag(content=f"globalThis.page = ({page_script(('packRecord',))})()")
+        made = page.evaluate(_RECORD, [config, digits_data(), facts])
         browser.close()
     return check_record(made)
 
@@ -95,19 +111,3 @@ def load_records(*names: str) -> list[dict]:
     if unknown := [name for name in names if name not in RUNS]:
         raise ValueError(f"there is no recorded run {unknown[0]!r}; recorded are {', '.join(RUNS)}")
     return [check_record(json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))) for name in names or RUNS]
-
-
-def main() -> None:
-    """Record every run of ``RUNS``."""
-    import shutil
-
-    RECORDED.mkdir(exist_ok=True)
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    for name, config in RUNS.items():
-        made = record(config, name, program)
-        (RECORDED / f"{name}.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
-        print(f"{name}: {made['steps']} steps, {len(json.dumps(made)) / 1024:.1f} kB")
-
-
-if __name__ == "__main__":
-    main()

@@ -235,3 +235,15 @@ def test_fifty_six_layers_need_their_shortcuts(engine):
             for kind in ("A", "none")
         )
         assert without - with_ > 40
+
+
+def test_page_and_python_have_the_same_defaults_and_choices(engine):
+    from resnet_edu.lab.assets import page_script
+    from resnet_edu.lab.recording import CHOICES
+
+    names = "DEFAULTS", "CHOICES"
+    defaults, choices = engine(f"() => Object.values(({page_script(names)})())")
+    assert defaults == DEFAULTS
+    assert {key: set(values) for key, values in choices.items()} == {
+        key: set(values) for key, values in CHOICES.items()
+    }

@@ -95,8 +95,20 @@ def test_equations_are_set_and_answers_unfold(open_page):
     assert answer.locator("p").first.is_visible()
 
 
-def test_front_page_shows_the_chapters_figure_and_leads_to_it(open_page):
-    page, _ = open_page("index.html")
-    assert page.locator("figure.rf img.rf-light").is_visible()
+def test_front_page_trains_with_the_first_click_and_leads_on(open_page):
+    page, problems = open_page("index.html")
+    summary = page.locator(".rl-summary")
+    assert "Recording of" in summary.inner_text()
+    assert page.locator(".rl-curves").bounding_box()["y"] < 500, "the curves stand above the fold"
+    page.locator(".rl-primary").first.click()
+    page.wait_for_function("document.querySelector('.rl-summary').textContent.includes('Training in this browser')")
+    page.wait_for_function("parseInt(document.querySelector('.rl-at').textContent) > 20")
+    assert problems == []
     page.locator(".sd-card").first.click()
     assert page.url.endswith("chapters/degradation.html")
+
+
+def test_without_javascript_the_front_page_shows_a_figure(open_page):
+    page, _ = open_page("index.html", java_script_enabled=False)
+    assert page.locator("figure.rf img.rf-light").is_visible()
+    assert "With JavaScript, this figure is a lab" in page.locator("figure.rf figcaption").inner_text()

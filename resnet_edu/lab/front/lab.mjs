@@ -4,7 +4,7 @@
 import { packRecord, toCsv, unpackRecord } from "./record.mjs";
 import { browserSource, kernelSource, recordedSource } from "./sources.mjs";
 import { CHOICES, DEFAULTS, blocksOf, connections, keyOf, nameOf, readState, readValue, writeState } from "./state.mjs";
-import { decades, drawChart, drawResponses, drawStrip, frameAt, make, power, say, shareOf, styleOf, tables, viridis } from "./views.mjs";
+import { decades, drawChart, drawResponses, drawStrip, frameAt, make, percent, power, say, shareOf, styleOf, tables, viridis } from "./views.mjs";
 
 const POLL = 100; // milliseconds between questions to a source: ten drawings a second
 const KEPT = 6; // own runs that stay for comparison
@@ -153,7 +153,7 @@ function mount(el, model) {
   };
   view.errorArea.addEventListener("pointerdown", guessAt);
   view.errorArea.addEventListener("pointermove", guessAt);
-  view.showMe = button("Show me", () => showMe(), { class: "rl-button rl-primary" });
+  view.showMe = button("Show me", () => showMe(), { class: "rl-button rl-primary rl-show" });
   view.key = make("p", { class: "rl-key" });
   view.key.innerHTML = '<svg width="34" height="10" aria-hidden="true" class="rl-run rl-front"><path class="rl-train" d="M1 5H33"/></svg> training, running mean'
     + ' <svg width="34" height="10" aria-hidden="true" class="rl-run rl-front"><path class="rl-test" d="M1 5H33"/><circle cx="17" cy="5" r="2.1"/></svg> test';
@@ -206,7 +206,7 @@ function mount(el, model) {
   };
   view.json = button("Download JSON", () => {
     const run = S.current;
-    const record = run.source === "recording" ? run.facts : packRecord(run, { name: "download", source: run.source, device: run.device, date: run.date, command: "the lab", versions: {} });
+    const record = run.source === "recording" ? run.facts : packRecord(run, { name: "download", source: run.source, device: run.source === "browser" ? `${agent()}, ${run.device}` : run.device, date: run.date, command: "the lab", versions: {} });
     save("application/json", JSON.stringify(record, null, 1), "json");
   });
   view.csv = button("Download CSV", () => save("text/csv", toCsv(S.current), "csv"));
@@ -221,7 +221,7 @@ function mount(el, model) {
     make("label", { class: "rl-scrub" }, make("span", {}, "Step shown"), view.scrub, view.at),
     make("div", { class: "rl-details" }, panel("The network", "click a block to cut or restore its shortcut", view.network, view.legends[0])),
     make("div", { class: "rl-columns rl-details" }, stripPanel, responsePanel),
-    panel("Runs", "choose which one the views show", view.runs),
+    make("div", { class: "rl-details" }, panel("Runs", "choose which one the views show", view.runs)),
     make("div", { class: "rl-bar rl-actions" }, view.copy, view.json, view.csv, view.link),
     view.details, view.live);
   view.guessbar = root.querySelector(".rl-guessbar");
@@ -255,8 +255,8 @@ function mount(el, model) {
     const step = shownStep();
     const tested = step ? run.frames.slice(0, step).findLast((frame) => frame.test_error !== undefined) : null;
     const trained = smoothError(run.frames, step);
-    return `${nameOf(S.config)}: ${tested ? `test error ${say(tested.test_error)} %` : "test error not measured yet"}`
-      + `${trained === null ? "" : `, training error ${say(trained)} %`} after ${step} steps.`;
+    return `${nameOf(S.config)}: ${tested ? `test error ${percent(tested.test_error)} %` : "test error not measured yet"}`
+      + `${trained === null ? "" : `, training error ${percent(trained)} %`} after ${step} steps.`;
   }
   const smoothError = (frames, step) => {
     const part = frames.slice(Math.max(0, step - 20), step);
@@ -264,8 +264,7 @@ function mount(el, model) {
   };
 
   // ---- what happens ----------------------------------------------------------------------------------------
-  function link() {
-    const name = S.source;
+  function link(name) {
     links[name] ??= name === "kernel" ? kernelSource(model)
       : name === "recording" ? recordedSource(recorded) : browserSource(get("engine"), get("digits"));
     return links[name];
@@ -276,11 +275,11 @@ function mount(el, model) {
       if (run.state === "failed") return;
       try {
         const before = performance.now();
-        take(run, await link().ask({ ...message, since: message.kind === "start" ? 0 : run.frames.length }), before);
+        take(run, await link(run.link).ask({ ...message, since: message.kind === "start" ? 0 : run.frames.length }), before);
       } catch (error) {
         run.state = "failed";
-        links[S.source]?.close();
-        delete links[S.source];
+        links[run.link]?.close();
+        delete links[run.link];
         complain(error.message);
         announce(error.message);
         draw();
@@ -308,7 +307,7 @@ function mount(el, model) {
     if (S.guessed && end) {
       const measured = (step) => frameAt(run.frames, step, "test_error").test_error;
       const distance = S.guessed.reduce((sum, value, index) => sum + Math.abs(value - measured(Math.round(((index + 1) * run.config.steps) / GUESSES))), 0) / GUESSES;
-      S.verdict = `You guessed ${S.guessed.at(-1)} % at the end, measured is ${say(end.test_error)} %; on average your curve is ${say(distance)} points away.`;
+      S.verdict = `You guessed ${S.guessed.at(-1)} % at the end, measured is ${percent(end.test_error)} %; on average your curve is ${percent(distance)} points away.`;
       text += ` ${S.verdict}`;
     }
     announce(text);
@@ -336,7 +335,7 @@ function mount(el, model) {
     Object.assign(S, { current: run, cursor: null, speed: 0 });
     if (play) run.state = "running";
     try {
-      link();
+      link(S.source);
     } catch (error) {
       run.state = "failed";
       complain(`Training in this page is not possible: ${error.message}.`);
@@ -354,8 +353,8 @@ function mount(el, model) {
     return run;
   }
   function toggle() {
+    if (S.guess) return showMe();
     const run = own();
-    S.guess = false;
     if (run?.state === "running") stop();
     else if (run) {
       complain("");
@@ -479,7 +478,8 @@ function mount(el, model) {
     const on = connections(S.current?.config ?? S.config, S.cursor === null ? Infinity : step);
     const norms = S.current && step ? frameAt(S.current.frames, step, "norms")?.norms : null;
     blocks.forEach((one, index) => {
-      const norm = norms ? Math.hypot(norms[2 * index + 1], norms[2 * index + 2]) : null;
+      const size = norms ? Math.hypot(norms[2 * index + 1], norms[2 * index + 2]) : NaN;
+      const norm = Number.isFinite(size) ? size : null;
       const first = index && index % (blocks.length / 3) === 0;
       const projected = S.config.shortcut === "C" || (S.config.shortcut === "B" && first);
       one.setAttribute("aria-checked", on[index]);
@@ -499,7 +499,7 @@ function mount(el, model) {
       make("div", { class: "rl-ticks" }, ...ticks.map((tick) => make("span", {}, power(tick)))));
   }
   const twin = (run, runs) => runs.some((one) => one !== run && one.link && run.source === "recording" && keyOf(one.config) === keyOf(run.config));
-  const labelOf = (run) => `${{ on: "residual", off: "plain", mixed: "partly cut" }[styleOf(run)]}-${run.config.depth}`;
+  const labelOf = (run) => `${{ on: "residual", off: "plain", mixed: "mixed" }[styleOf(run)]}-${run.config.depth}`;
 
   function fillRuns(runs) {
     const key = JSON.stringify([runs.map((run) => [keyOf(run.config), run.source, run.state, run.state === "running" ? 0 : run.frames.length]), runs.indexOf(S.current)]);
@@ -521,7 +521,7 @@ function mount(el, model) {
       radio.checked = run === S.current;
       return make("li", {}, make("label", {}, radio, swatch, make("span", { class: "rl-run-name" }, nameOf(run.config)),
         make("span", { class: "rl-soft" }, `rate ${run.config.learning_rate}, seed ${run.config.seed}, ${run.source === "recording" ? "recording" : PLACES[run.source]}`),
-        make("span", { class: "rl-run-end" }, run.state === "running" ? "training …" : end ? `${say(end.test_error)} % test error` : `${run.frames.length} steps`)),
+        make("span", { class: "rl-run-end" }, run.state === "running" ? "training …" : end ? `${percent(end.test_error)} % test error` : `${run.frames.length} steps`)),
       run.link && run.state !== "running" ? button("Remove", () => {
         S.runs = S.runs.filter((one) => one !== run);
         if (S.current === run) S.current = null, settle();
@@ -588,7 +588,7 @@ function mount(el, model) {
     });
     view.guessbar.hidden = !S.guess;
     view.cover.hidden = !S.guess;
-    view.cover.textContent = `Where will the test error go? Draw it: drag the five points of the left chart, or move them with the arrow keys.`;
+    view.cover.textContent = `Where will the test error go? Draw it: drag the five points, or move them with the arrow keys.`;
 
     const last = run?.frames.length ?? 0;
     view.scrub.max = steps;
@@ -604,7 +604,7 @@ function mount(el, model) {
     const norms = step && run && !S.guess ? frameAt(run.frames, step, "norms")?.norms : null;
     const finite = norms?.every(Number.isFinite);
     view.stripText.textContent = norms && finite ? `At step ${step}: smallest ${say(Math.min(...norms))} in layer ${norms.indexOf(Math.min(...norms)) + 1}, largest ${say(Math.max(...norms))} in layer ${norms.indexOf(Math.max(...norms)) + 1}.`
-      : "No gradient yet.";
+      : norms ? `At step ${step} the gradient is not a number.` : "No gradient yet.";
     view.strip.setAttribute("aria-label", `Gradient norms of ${norms?.length ?? 0} layers. ${view.stripText.textContent}`);
     view.stripLine.style.left = `${(100 * step) / steps}%`;
     view.stripLine.hidden = !step || S.guess;

@@ -34,6 +34,8 @@ export function say(value) {
   return size >= 100 ? value.toFixed(0) : size >= 10 ? value.toFixed(1) : size >= 1 ? value.toFixed(2) : value.toPrecision(2);
 }
 
+export const percent = (value) => (Number.isFinite(value) ? value.toFixed(1) : "–");
+
 /** 10 to a whole power, short. */
 export const power = (exponent) => (Math.abs(exponent) < 3 ? String(Number((10 ** exponent).toFixed(2))) : `1e${exponent}`.replace("-", "−"));
 
@@ -52,7 +54,7 @@ export function frameAt(frames, step, key) {
 const smooth = (frames, key) => { // a running mean of the noisy batches, over about ten
   let mean = null;
   return frames.map((frame) => {
-    if (frame[key] === null || !Number.isFinite(frame[key])) return [frame.step, null];
+    if (!Number.isFinite(frame[key])) return [frame.step, null];
     mean = mean === null ? frame[key] : mean + 0.15 * (frame[key] - mean);
     return [frame.step, mean];
   });
@@ -72,7 +74,7 @@ export function drawChart(box, runs, spec) {
   const path = (points) => {
     let [text, pen] = ["", "M"];
     for (const [step, value] of points) {
-      if (value === null || step > spec.steps) pen = "M";
+      if (!Number.isFinite(value) || step > spec.steps) pen = "M";
       else {
         text += `${pen}${x(step)} ${y(value)}`;
         pen = "L";
@@ -97,14 +99,14 @@ export function drawChart(box, runs, spec) {
     const tested = run.frames.filter((frame) => frame[spec.test] !== undefined).map((frame) => [frame.step, frame[spec.test]]);
     marks += `<g class="rl-run rl-${styleOf(run)}${front}"><path class="rl-train" d="${path(smooth(run.frames, spec.train))}"/>`
       + `<path class="rl-test" d="${path(tested)}"/>`;
-    if (front) for (const [step, value] of tested) if (value !== null) marks += `<circle cx="${x(step)}" cy="${y(value)}" r="2.1"/>`;
+    if (front) for (const [step, value] of tested) if (Number.isFinite(value)) marks += `<circle cx="${x(step)}" cy="${y(value)}" r="2.1"/>`;
     marks += "</g>";
-    const [step, value] = tested.filter((point) => point[1] !== null && point[0] <= spec.steps).at(-1) ?? [];
+    const [step, value] = tested.filter((point) => Number.isFinite(point[1]) && point[0] <= spec.steps).at(-1) ?? [];
     if (step && run.label) labels.push({ at: Number(y(value)), text: run.label, front, end: x(step) });
   });
   if (spec.guess) {
     marks += `<path class="rl-guess" d="${path(spec.guess)}"/>`;
-    labels.push({ at: Number(y(spec.guess.at(-1)[1])), text: "your guess", front: "" });
+    labels.push({ at: Number(y(spec.guess.at(-1)[1])), text: "your guess", front: "", by: 18 });
   }
   labels.push({ at: Number(y(spec.chance[0])), text: spec.chance[1], front: "" });
   // Spread the labels: none may stand on another, the one in front wins its place.
@@ -113,7 +115,7 @@ export function drawChart(box, runs, spec) {
   const last = labels.at(-1);
   if (last && last.at > top + h) for (let index = labels.length - 1, most = top + h; index >= 0; index--, most -= 13) labels[index].at = Math.min(labels[index].at, most);
   for (const label of labels) {
-    marks += `<text class="rl-label${label.front}" x="${left + w + 6}" y="${label.at}" dy=".35em">${escaped(label.text)}</text>`;
+    marks += `<text class="rl-label${label.front}" x="${left + w + (label.by ?? 6)}" y="${label.at}" dy=".35em">${escaped(label.text)}</text>`;
   }
   if (spec.cursor !== null) marks += `<line class="rl-cursor" x1="${x(spec.cursor)}" x2="${x(spec.cursor)}" y1="${top}" y2="${top + h}"/>`;
   box.innerHTML = `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" aria-hidden="true">${marks}</svg>`;
@@ -164,7 +166,10 @@ export function drawResponses(box, runs, step) {
   const low = Math.floor(Math.min(0, ...sizes)), high = Math.max(low + 1, Math.ceil(Math.max(0, ...sizes)));
   const blocks = front.length || 27;
   const x = (index) => (left + ((index + 0.5) / blocks) * w).toFixed(1);
-  const y = (value) => (top + h - ((Math.min(high, Math.max(low, Math.log10(value ?? Infinity))) - low) / (high - low)) * h).toFixed(1);
+  const y = (value) => { // what is no number stands on top
+    const place = Number.isFinite(value) ? Math.min(high, Math.max(low, Math.log10(value))) : high;
+    return (top + h - ((place - low) / (high - low)) * h).toFixed(1);
+  };
   let marks = "";
   for (let tick = low; tick <= high; tick += Math.ceil((high - low) / 6)) {
     marks += `<line class="rl-grid" x1="${left}" x2="${left + w}" y1="${y(10 ** tick)}" y2="${y(10 ** tick)}"/>`
@@ -198,7 +203,7 @@ export function tables(run, name, step) {
   return [
     table(`${name}: training and test, losses in nats, errors in percent`,
       ["Step", "Training loss", "Training error", "Test loss", "Test error", "Smallest gradient norm", "Largest"],
-      frames.map((frame) => [frame.step, say(frame.loss), say(frame.error), say(frame.test_loss), say(frame.test_error),
+      frames.map((frame) => [frame.step, say(frame.loss), percent(frame.error), say(frame.test_loss), percent(frame.test_error),
         say(Math.min(...spread(frame))), say(Math.max(...spread(frame)))])),
     table(`${name}: blocks at step ${sizes?.step ?? 0}`,
       ["Block", "Shortcut", "Gradient norm, first layer", "Second layer", "Response size"],

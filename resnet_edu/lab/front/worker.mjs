@@ -15,7 +15,7 @@ export function serve(port) {
     if (!Number.isFinite(frame.loss)) {
       state = "failed";
       message = `The loss is no longer a number at step ${frame.step}: the weights have grown without bound.`
-        + " Try a smaller learning rate, batch normalisation, or shortcuts.";
+        + " Try a smaller learning rate or batch normalisation.";
     } else if (training.step >= config.steps) state = "done";
   }
   function work() {
