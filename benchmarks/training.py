@@ -31,7 +31,7 @@ from torch.utils.data import Dataset as TorchDataset
 from resnet_edu.accounting import layers
 from resnet_edu.datasets import Dataset, Split, best_device, digits, synthetic
 from resnet_edu.networks import cifar_resnet
-from resnet_edu.training import ONE_THREAD_BELOW, TrainConfig, train
+from resnet_edu.training import ONE_THREAD_BELOW, TrainConfig, cpu_threads, train
 
 
 class Pictures(TorchDataset):
@@ -199,20 +199,18 @@ def threads(rounds: int) -> None:
 
 
 def _step_seconds(batch: int, size: int, width: int, count: int, steps: int = 8) -> float:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
     network = cifar_resnet(20, width=width).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), 0.01, 0.9, fused=True)
     images = torch.randn(batch, 3, size, size).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(0, 10, (batch,))
     times = []
-    for _ in range(steps):
-        start = time.perf_counter()
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(network(images), labels).backward()
-        optimizer.step()
-        times.append(time.perf_counter() - start)
-    torch.set_num_threads(before)
+    with cpu_threads(count):
+        for _ in range(steps):
+            start = time.perf_counter()
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(images), labels).backward()
+            optimizer.step()
+            times.append(time.perf_counter() - start)
     return median(times[2:])
 
 

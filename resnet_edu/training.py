@@ -484,20 +484,26 @@ def _threads(network: nn.Module, data: Dataset, config: TrainConfig) -> int:
 
 
 @contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Compute on ``count`` CPU threads inside, and on as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def _compute(threads: int, device: torch.device, random: int | Tensor | None = None) -> Iterator:
     """Compute with ``threads`` and the given random state inside; leave the caller's as they were.
 
     Yields a function that returns the random state reached, to go on with.
     """
     cuda = device.type == "cuda"
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with torch.random.fork_rng([device] if cuda else [], enabled=random is not None):
-            if isinstance(random, int):
-                torch.manual_seed(random)
-            elif random is not None:
-                (torch.cuda.set_rng_state if cuda else torch.set_rng_state)(random)
-            yield torch.cuda.get_rng_state if cuda else torch.get_rng_state
-    finally:
-        torch.set_num_threads(before)
+    with cpu_threads(threads), torch.random.fork_rng([device] if cuda else [], enabled=random is not None):
+        if isinstance(random, int):
+            torch.manual_seed(random)
+        elif random is not None:
+            (torch.cuda.set_rng_state if cuda else torch.set_rng_state)(random)
+        yield torch.cuda.get_rng_state if cuda else torch.get_rng_state

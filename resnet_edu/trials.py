@@ -1,8 +1,7 @@
 """Train many networks that differ in one thing, and keep what happened to each."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -10,7 +9,7 @@ from torch import nn
 
 from resnet_edu.datasets import Dataset
 from resnet_edu.networks import cifar_resnet
-from resnet_edu.training import DivergedError, Record, TrainConfig, train
+from resnet_edu.training import DivergedError, Record, TrainConfig, cpu_threads, train
 
 
 @dataclass(frozen=True)
@@ -58,22 +57,11 @@ class Outcome:
         return self.records[-1]
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one CPU thread inside: trials share the cores, and their results must not depend on how."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def run_trial(trial: Trial, data: Dataset) -> Outcome:
     """Train one trial to its end and return what happened; a diverged run is an outcome, not an error."""
     records: list[Record] = []
     diverged = None
-    with one_thread():
+    with cpu_threads(1):  # trials share the cores, and their results must not depend on how
         try:
             records.extend(train(trial.build(data), data, replace(trial.config, seed=trial.seed)))
         except DivergedError as error:

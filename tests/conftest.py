@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from resnet_edu import datasets
+from resnet_edu.training import cpu_threads
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -15,6 +16,13 @@ sys.path.insert(0, str(ROOT / "tools"))
 @pytest.fixture(scope="session")
 def digits():
     return datasets.digits()
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Compute on one CPU thread in this module: its networks are tiny."""
+    with cpu_threads(1):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,15 +8,9 @@ from resnet_edu import interventions, probes
 from resnet_edu.networks import ResNet, cifar_resnet
 from resnet_edu.training import TrainConfig, evaluate, train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 IMAGES = torch.randn(16, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def small(depth=20, seed=0, **options):

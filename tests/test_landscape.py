@@ -10,13 +10,7 @@ from resnet_edu.datasets import Split
 from resnet_edu.networks import cifar_resnet
 from resnet_edu.training import TrainConfig, evaluate, train
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,10 @@ from resnet_edu.blocks import BasicBlock, Bottleneck, PreActBasicBlock, PreActBo
 from resnet_edu.networks import ResNet, cifar_resnet, weighted_layers
 from resnet_edu.training import TrainConfig, train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 BATCH = torch.randn(12, 1, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 LABELS = torch.arange(12) % 10
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def small(depth=14, width=4, seed=0, **options):
