@@ -19,6 +19,28 @@ def digits():
 
 
 @pytest.fixture(scope="module")
+def browser():
+    from get_browser import find
+    from playwright.sync_api import sync_playwright
+
+    program = find()
+    assert program, "no Chromium or Chrome on this machine; get one with: make browser"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+def problems_of(page, levels=("error",)):
+    """Return a list that fills with what goes wrong in a page: console messages, errors, failed requests."""
+    problems = []
+    page.on("console", lambda message: message.type in levels and problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))
+    return problems
+
+
+@pytest.fixture(scope="module")
 def one_thread():
     """Compute on one CPU thread in this module: its networks are tiny."""
     with cpu_threads(1):

@@ -8,8 +8,7 @@ import threading
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from get_browser import find
-from playwright.sync_api import sync_playwright
+from conftest import problems_of
 
 from resnet_edu import lab
 
@@ -22,14 +21,6 @@ HEAD = """<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf
 h1 {{ font-size: 1rem }} </style>
 <body><main><h1 style="color: gray">A page with a lab</h1>{body}</main></body></html>"""
 SHORT = {"depth": 8, "steps": 60}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=find(), args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +46,12 @@ def open_lab(browser, static):
         body = "".join(islands or [lab.island()]) if body is None else body
         path.write_text(HEAD.format(theme=theme, body=body, up="../" * name.count("/")))
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        page, problems = context.new_page(), []
+        page = context.new_page()
+        problems = problems_of(page, ("error", "warning"))
         context.route(
             lambda url: not url.startswith((address or "file:", "blob:", "data:")),
             lambda route: (problems.append(route.request.url), route.abort()),
         )
-        page.on("console", lambda message: message.type in ("error", "warning") and problems.append(message.text))
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))
         if start:
             page.add_init_script(start)
         page.goto((f"{address}{name}" if address else path.as_uri()) + at)

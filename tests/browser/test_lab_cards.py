@@ -4,9 +4,7 @@ import json
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import ROOT  # noqa: F401  (puts tools/ on the path)
-from get_browser import find
-from playwright.sync_api import sync_playwright
+from conftest import problems_of
 
 from resnet_edu import lab
 from resnet_edu.lab.cards import KINDS, Card
@@ -14,16 +12,6 @@ from resnet_edu.lab.designer import all_choices, cost, load_costs
 from resnet_edu.lab.explorer import load_spectra, spectra
 
 COLOURS = {"light": ("#222", "#fff", "#f4f6f8", "#555"), "dark": ("#eee", "#121212", "#222", "#bbb")}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = find()
-    assert program, "no Chromium or Chrome on this machine; get one with: make browser"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -44,9 +32,8 @@ def open_cards(browser, tmp_path):
         )
         context = browser.new_context(**options)
         contexts.append(context)
-        page, problems = context.new_page(), []
-        page.on("console", lambda message: message.type == "error" and problems.append(message.text))
-        page.on("pageerror", lambda error: problems.append(str(error)))
+        page = context.new_page()
+        problems = problems_of(page)
         page.goto((tmp_path / "page.html").as_uri())
         return page, problems
 

@@ -2,10 +2,8 @@
 
 import pytest
 import torch
-from get_browser import find
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from playwright.sync_api import sync_playwright
 from torch.nn import functional as F
 
 from resnet_edu import lab
@@ -40,14 +38,11 @@ RUN = """async ([config, options, disconnected, steps]) => {
 
 
 @pytest.fixture(scope="module")
-def engine():
+def engine(browser):
     """A page that holds the engine's functions; call it with a script and its argument."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find(), args=["--no-sandbox"])
-        page = browser.new_page()
-        page.add_script_tag(content=f"globalThis.engine = ({lab.engine_script(EXPORTS)})()")
-        yield page.evaluate
-        browser.close()
+    page = browser.new_page()
+    page.add_script_tag(content=f"globalThis.engine = ({lab.engine_script(EXPORTS)})()")
+    return page.evaluate
 
 
 def tensor_of(entry, flat):

@@ -2,19 +2,7 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import ROOT  # noqa: F401  (puts tools/ on the path)
-from get_browser import find
-from playwright.sync_api import sync_playwright
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = find()
-    assert program, "no Chromium or Chrome on this machine; get one with: make browser"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+from conftest import problems_of
 
 
 @pytest.fixture
@@ -25,13 +13,11 @@ def open_page(browser, html):
     def opened(name, scheme="light", width=1280, **options):
         context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
-        page, problems = context.new_page(), []
+        page = context.new_page()
+        problems = problems_of(page)
         context.route(
             lambda url: url.startswith("http"), lambda route: (problems.append(route.request.url), route.abort())
         )
-        page.on("console", lambda message: message.type == "error" and problems.append(message.text))
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))
         page.goto((html / name).as_uri())
         page.wait_for_load_state("load")
         page.wait_for_timeout(800)
