@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +90,7 @@ class Dataset:
         """Where the tensors are."""
         return self.train.images.device
 
-    @property
+    @cached_property  # the images do not change, and a run names them in every checkpoint
     def checksum(self) -> str:
         """The first 16 hex digits of the SHA-256 of all images and labels: training, test, validation if any."""
         digest = hashlib.sha256()
