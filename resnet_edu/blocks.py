@@ -227,6 +227,17 @@ class ResidualBlock(nn.Module):
         kind = "add" if options.shortcut == "none" else options.mixing
         self.mixing = Mixing(kind, in_channels, out_channels, stride, options.gate_bias)
 
+    @property
+    def convolutions(self) -> list[nn.Conv2d]:
+        """The branch's convolutions, input first."""
+        return [module for name, module in self.named_children() if name.startswith("conv")]
+
+    @property
+    def branch_end(self) -> nn.Module:
+        """The module whose output is the branch: the last normalisation, or the last convolution (pre-activation)."""
+        count = len(self.convolutions)
+        return getattr(self, f"conv{count}" if self.activates_first else f"bn{count}")
+
     def residual(self, activated: Tensor) -> Tensor:
         """Return the branch's output, before any gate."""
         raise NotImplementedError
@@ -265,13 +276,12 @@ class ResidualBlock(nn.Module):
 
         The last normalisation's scale becomes 0, or the last convolution where no normalisation ends the branch.
         """
-        convolutions = [module for name, module in self.named_children() if name.startswith("conv")]
-        last = getattr(self, f"bn{len(convolutions)}")
-        if self.activates_first or not isinstance(last, nn.BatchNorm2d):
-            last = convolutions[-1]
-            if last.bias is not None:
-                last.bias.zero_()
+        last = self.branch_end
+        if isinstance(last, nn.Identity):
+            last = self.convolutions[-1]
         last.weight.zero_()
+        if isinstance(last, nn.Conv2d) and last.bias is not None:
+            last.bias.zero_()
 
 
 class BasicBlock(ResidualBlock):

@@ -121,9 +121,15 @@ def _notebooks() -> Finding:
 
 
 def _browser() -> Finding:
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    path = next(filter(None, map(shutil.which, names)), None)
+    path = find_browser()
     return Finding("browser for tests", path or "no Chromium", path is not None, mend="in the repository: make browser")
+
+
+def find_browser() -> str | None:
+    """Return the path of the system's Chromium or Chrome, or None."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    mac = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+    return next(filter(None, map(shutil.which, names)), None) or (str(mac) if mac.exists() else None)
 
 
 def _sandbox() -> Finding:

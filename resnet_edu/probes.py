@@ -14,7 +14,7 @@ Dropout, where a network has any, is off, except in ``gradient_norms`` of a give
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -212,10 +212,15 @@ def chain_jacobian(network: nn.Module, x: Tensor, start: int = 0, stop: int | No
 
     The shape is ``(outputs of the last, inputs of the first)``, in float64. See ``block_jacobians``.
     """
-    product, *rest = (matrix.double() for matrix in block_jacobians(network, x, start, stop))
+    return product(block_jacobians(network, x, start, stop))
+
+
+def product(jacobians: Sequence[Tensor]) -> Tensor:
+    """Return the Jacobian of a chain from those of its links, first link first, in float64 (the chain rule)."""
+    whole, *rest = (matrix.double() for matrix in jacobians)
     for matrix in rest:
-        product = matrix @ product
-    return product
+        whole = matrix @ whole
+    return whole
 
 
 def singular_values(matrix: Tensor) -> np.ndarray:

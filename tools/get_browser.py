@@ -6,22 +6,17 @@ In this order: the system's Chromium or Chrome, Debian's package, Playwright's o
 """
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+from resnet_edu.doctor import find_browser
 
 
 def find() -> str | None:
     """Return the path of a Chromium on this machine, or None."""
-    for name in NAMES:
-        if path := shutil.which(name):
-            return path
-    if MAC.exists():
-        return str(MAC)
+    if path := find_browser():
+        return path
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

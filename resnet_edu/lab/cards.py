@@ -1,8 +1,7 @@
 """The block designer and the gradient explorer as HTML for a page without a kernel."""
 
-import json
-
 from resnet_edu.blocks import choose
+from resnet_edu.lab.island import data_script
 
 KINDS = ("designer", "explorer")
 
@@ -15,10 +14,9 @@ class Card:
 
     def __init__(self, kind: str):
         still, data = {"designer": _designer, "explorer": _explorer}[choose("card", kind, KINDS)]()
-        text = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
         self.html = (
             f'<div class="resnet-card" data-card="{kind}"><div class="resnet-card-still">{still}</div>'
-            f'<script type="application/json">{text}</script></div>'
+            f"{data_script(data)}</div>"
         )
 
     def __str__(self) -> str:

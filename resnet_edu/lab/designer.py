@@ -50,17 +50,6 @@ class BlockCost:
     milliseconds: float
 
 
-class _AsNetwork(nn.Module):
-    """A block that the accounting can run: it needs to know the channels."""
-
-    def __init__(self, block: nn.Module, channels: int):
-        super().__init__()
-        self.block, self.in_channels = block, channels
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.block(x)
-
-
 def build(block: str, channels: int, shortcut: str, stride: int, variant: str = "v1.5") -> nn.Module:
     """Return a block of ``channels`` input maps; stride 2 doubles the channels, as between the paper's stages.
 
@@ -81,7 +70,7 @@ def cost(
 ) -> BlockCost:
     """Count one block and time it on ``device``. Raises ``ValueError`` as ``build``."""
     module = build(block, channels, shortcut, stride, variant)
-    network, shape = _AsNetwork(module, channels), (channels, SIDE, SIDE)
+    shape = (channels, SIDE, SIDE)
     return BlockCost(
         block,
         channels,
@@ -89,8 +78,8 @@ def cost(
         stride,
         variant,
         parameters=parameter_count(module),
-        multiply_adds=multiply_adds(network, shape),
-        memory=activation_memory(network, shape, batch=1),
+        multiply_adds=multiply_adds(module, shape),
+        memory=activation_memory(module, shape, batch=1),
         milliseconds=_latency(module, shape, device),
     )
 

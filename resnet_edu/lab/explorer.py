@@ -15,7 +15,8 @@ import torch
 
 from resnet_edu.datasets import Dataset, digits
 from resnet_edu.lab.kernel import Experiment
-from resnet_edu.probes import block_jacobians, recalibrate, singular_values
+from resnet_edu.probes import block_jacobians, product, recalibrate, singular_values
+from resnet_edu.training import DivergedError, evaluate
 
 RECORDED = Path(__file__).parent / "recorded" / "explorer.json"
 COMMAND = "python -m resnet_edu.lab.explorer"
@@ -65,8 +66,6 @@ def spectra(
     of 512 training images (``probes.recalibrate``). With an identity shortcut a pre-activation block has the
     Jacobian I + J_branch (He et al. 2016, Eq. 5). Raises ``ValueError`` as ``cifar_resnet``.
     """
-    from resnet_edu.training import DivergedError, evaluate
-
     data = data or digits()
     config = {
         **TRAINING, "depth": depth, "shortcut": shortcut, "normalization": normalization, "activation": activation,
@@ -93,14 +92,11 @@ def _spectrum(network: torch.nn.Module, images: torch.Tensor, step: int, error: 
     for image in images.split(1):
         jacobians = block_jacobians(network, image)
         values = [singular_values(jacobian) for jacobian in jacobians]
-        product = jacobians[0].double()
-        for jacobian in jacobians[1:]:
-            product = jacobian.double() @ product
-        whole = np.quantile(singular_values(product), np.linspace(1, 0, 11), method="nearest")
+        whole = np.quantile(singular_values(product(jacobians)), np.linspace(1, 0, 11), method="nearest")
         numbers = [[v[0] for v in values], [np.median(v) for v in values], whole]
         logs.append([np.log(np.maximum(one, FLOOR)) for one in numbers])
-    largest, middle, product = (np.exp(np.mean(one, axis=0)) for one in zip(*logs, strict=True))
-    rounded = [[float(f"{value:.3g}") for value in one] for one in (largest, middle, product)]
+    means = (np.exp(np.mean(one, axis=0)) for one in zip(*logs, strict=True))
+    rounded = [[float(f"{value:.3g}") for value in one] for one in means]
     return Spectrum(step, *rounded, test_error=round(error, 2))
 
 

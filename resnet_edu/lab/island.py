@@ -63,9 +63,14 @@ def island(
         raise ValueError("shown must name at least one recorded run: the figure without JavaScript is drawn from it")
     picture = figure(load_records(*shown))._repr_html_()
     data = {"id": element, "config": config or {}, "records": load_records(), "shown": list(shown), "guess": guess}
-    text = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
     return (
         f'<div class="resnet-lab" id="{html.escape(element, quote=True)}">'
         f'<div class="resnet-lab-figure">{picture}</div>'
-        f'<script type="application/json">{text}</script></div>'
+        f"{data_script(data)}</div>"
     )
+
+
+def data_script(data: dict) -> str:
+    """Return ``data`` as a script element that a page's script reads; nothing in it can end the element."""
+    text = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
+    return f'<script type="application/json">{text}</script>'

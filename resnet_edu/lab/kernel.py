@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from resnet_edu.blocks import ResidualBlock, Shortcut
 from resnet_edu.datasets import Dataset, Split
@@ -60,7 +60,7 @@ class Experiment:
         self.layers = list(weighted_layers(network).values())
         self.responses: list[Tensor] = [torch.zeros(())] * len(network.blocks)
         for number, block in enumerate(network.blocks):
-            _last_of_branch(block).register_forward_hook(lambda _, __, out, n=number: self._respond(n, out))
+            block.branch_end.register_forward_hook(lambda _, __, out, n=number: self._respond(n, out))
         self.test = Split(data.test.images[:TEST_IMAGES], data.test.labels[:TEST_IMAGES])
         steps_per_epoch = math.ceil(len(data.train) / config["batch_size"])
         self.records = train(
@@ -262,12 +262,6 @@ class KernelSource:
         for block, connected in self._pending:
             connect(experiment.network.blocks[block - 1], connected)
         self._pending = []
-
-
-def _last_of_branch(block: ResidualBlock) -> nn.Module:
-    """Return the module whose output is the branch before the addition."""
-    count = len([name for name, _ in block.named_children() if name.startswith("conv")])
-    return getattr(block, f"conv{count}" if block.activates_first else f"bn{count}")
 
 
 def _finite(value: object) -> object:

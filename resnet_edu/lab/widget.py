@@ -8,7 +8,7 @@ from resnet_edu.datasets import Dataset, digits
 from resnet_edu.lab.assets import bundle, digits_data, style
 from resnet_edu.lab.island import island
 from resnet_edu.lab.kernel import KernelSource
-from resnet_edu.lab.recording import DEFAULTS, load_records
+from resnet_edu.lab.recording import check_config, load_records
 
 
 class WithIsland:
@@ -78,9 +78,7 @@ class Lab(WithIsland, anywidget.AnyWidget):
         guess: bool = False,
     ):
         config = dict(config or {})
-        if unknown := sorted(config.keys() - DEFAULTS.keys()):
-            raise ValueError(f"a run has no setting {unknown[0]!r}; it has {', '.join(DEFAULTS)}")
-        self.source = KernelSource(data or digits(), {**DEFAULTS, **config})
+        self.source = KernelSource(data or digits(), check_config(config))
         self.island = island(element, config, shown or ("plain-56", "residual-56"), guess)
         super().__init__(
             id=element, config=config, records=load_records(), shown=list(shown), guess=guess, digits=digits_data()

@@ -1,6 +1,6 @@
 // Two small islands that need no kernel: the block designer and the gradient explorer, both from recorded tables.
 
-import { make, power, viridis } from "./views.mjs";
+import { make, power, table, viridis } from "./views.mjs";
 
 /** A select for every choice, a polite summary and a body; `show(chosen, body)` returns the summary's text. */
 function chooser(el, { title, choices, start, labels, note }, show) {
@@ -17,10 +17,6 @@ function chooser(el, { title, choices, start, labels, note }, show) {
     make("div", { class: "rl-settings rl-choices" }, ...fields), summary, body, make("p", { class: "rl-key" }, note)));
   draw();
 }
-
-const grid = (caption, head, rows) => make("table", {}, make("caption", { class: "rl-hidden" }, caption),
-  make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col" }, text)))),
-  make("tbody", {}, ...rows.map(([first, ...rest]) => make("tr", {}, make("th", { scope: "row" }, first), ...rest.map((text) => make("td", {}, text))))));
 
 const SHORTCUT = { name: "Shortcut", none: "none (plain)", A: "A: identity, zeros", B: "B: projection where needed", C: "C: all projected" };
 
@@ -48,8 +44,8 @@ function designer(el, data) {
   }, (chosen, body, fields) => {
     fields[4].querySelector("select").disabled = !matters(chosen);
     [before, now] = [now, find(chosen)];
-    body.replaceChildren(grid("Costs of the block", ["Cost", "This block", "The one before"],
-      lines.map(([text, value]) => [text, value(now), before ? value(before) : "–"])));
+    body.replaceChildren(table("Costs of the block", ["Cost", "This block", "The one before"],
+      lines.map(([text, value]) => [text, value(now), before ? value(before) : "–"]), true));
     const compared = before ? `: ${(now.multiply_adds / before.multiply_adds).toFixed(2)} times the multiply-adds of the one before (${name(before)})` : "";
     return `${name(now)}${compared}.`;
   });
@@ -105,8 +101,8 @@ function explorer(el, data) {
       logChart("Singular values of the product", "in order of size", spectra.map(({ product }, index) => [product, colour(index), "none"]),
         [[0, "largest"], [0.5, "median"], [1, "smallest"]])),
     make("details", {}, make("summary", {}, "The same as a table"), make("div", { class: "rl-tables", tabindex: "0", role: "region", "aria-label": "Singular values" },
-      grid("Singular values of the product of all blocks", ["Step", "Largest", "Median", "Smallest", "Largest of a block", "Test error, %"],
-        spectra.map((one) => [String(one.step), show(one.product[0]), show(one.product[5]), show(one.product[10]), show(Math.max(...one.largest)), one.test_error.toFixed(1)])))));
+      table("Singular values of the product of all blocks", ["Step", "Largest", "Median", "Smallest", "Largest of a block", "Test error, %"],
+        spectra.map((one) => [String(one.step), show(one.product[0]), show(one.product[5]), show(one.product[10]), show(Math.max(...one.largest)), one.test_error.toFixed(1)]), true))));
     const [first, last] = [spectra[0], spectra.at(-1)];
     const ended = last.step < data.steps.at(-1) ? ` Training diverged after step ${last.step}.` : "";
     return `The product's median singular value is ${show(first.product[5])} at step ${first.step} and ${show(last.product[5])} at step ${last.step}, with a test error of ${last.test_error.toFixed(1)} %.${ended}`;

@@ -189,7 +189,7 @@ export function drawResponses(box, runs, step) {
   box.innerHTML = `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" aria-hidden="true">${marks}</svg>`;
 }
 
-const table = (caption, head, rows) => make("table", {}, make("caption", {}, caption),
+export const table = (caption, head, rows, hidden = false) => make("table", {}, make("caption", { class: hidden && "rl-hidden" }, caption),
   make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col" }, text)))),
   make("tbody", {}, ...rows.map(([first, ...rest]) => make("tr", {}, make("th", { scope: "row" }, String(first)),
     ...rest.map((text) => make("td", {}, text))))));
