@@ -99,6 +99,20 @@ def test_a_switch_takes_effect_at_the_next_step(source):
     assert losses[0] == losses[2]  # a run with the switches of another repeats it
 
 
+def test_the_foreground_and_a_later_click_keep_to_planned_switches(source):
+    planned = {"switches": [[6, 1, 0], [2, 2, 0]]}
+    foreground = [frame["loss"] for frame in source.run(planned)]
+    source.answer({"id": 1, "kind": "start", "config": planned, "play": True})
+    assert [frame["loss"] for frame in until(source, "done")] == foreground
+    source.answer({"id": 2, "kind": "start", "config": planned})
+    source.answer({"id": 3, "kind": "switch", "block": 3, "connected": False})
+    source.answer({"id": 4, "kind": "play"})
+    clicked = [frame["loss"] for frame in until(source, "done")]
+    assert clicked[0] != foreground[0]
+    everything = {"switches": [*planned["switches"], [0, 3, 0]]}
+    assert [frame["loss"] for frame in source.run(everything)] == clicked
+
+
 @pytest.mark.parametrize("kind", ["A", "B", "none"])
 def test_a_cut_block_is_plain_and_a_restored_one_is_as_before(kind):
     block = cifar_resnet(8, shortcut=kind, width=4).blocks[1].eval()

@@ -45,6 +45,9 @@ class Experiment:
 
     def __init__(self, config: dict, data: Dataset):
         self.config, self.data = config, data
+        self.steps = 0  # done
+        self.switches = [list(one) for one in config["switches"]]  # [step, block, connected]; may grow
+        self._switched: set[int] = set()  # which of them have been applied
         with torch.random.fork_rng():
             torch.manual_seed(config["seed"])
             network = cifar_resnet(
@@ -88,9 +91,10 @@ class Experiment:
         Raises ``DivergedError`` if the loss is no longer finite.
         """
         config = self.config
-        for record in self.records:
-            if not isinstance(record, StepRecord):
-                continue
+        while self.steps < config["steps"]:
+            self._apply_switches()
+            record = next(record for record in self.records if isinstance(record, StepRecord))
+            self.steps = record.step
             squares = torch.stack([layer.weight.grad.float().square().sum() for layer in self.layers])
             frame = {
                 "step": record.step,
@@ -102,8 +106,13 @@ class Experiment:
             if record.step % config["test_every"] == 0 or record.step == config["steps"]:
                 frame["test_loss"], frame["test_error"] = evaluate(self.network, self.data, self.test)
             yield frame
-            if record.step == config["steps"]:
-                return
+
+    def _apply_switches(self) -> None:
+        """Cut and restore the shortcuts whose time has come."""
+        for number, (step, block, connected) in enumerate(self.switches):
+            if step <= self.steps and number not in self._switched:
+                connect(self.network.blocks[block - 1], bool(connected))
+                self._switched.add(number)
 
 
 class KernelSource:
@@ -128,8 +137,6 @@ class KernelSource:
 
     def _reset(self) -> None:
         self._frames: list[dict] = []
-        self._switches: list[list[int]] = []
-        self._pending: list[tuple[int, bool]] = []
         self._state, self._message, self._single = "paused", None, 0
 
     def answer(self, request: dict) -> dict:
@@ -145,7 +152,7 @@ class KernelSource:
                 "state": self._state,
                 "message": self._message,
                 "device": self.device,
-                "switches": list(self._switches),
+                "switches": list(self._experiment.switches) if self._experiment else [],
                 "frames": [_finite(frame) for frame in self._frames[request.get("since") or 0 :]],
             }
 
@@ -174,14 +181,10 @@ class KernelSource:
         return self._frames
 
     def _prepare(self, config: dict) -> Experiment:
-        config = {**self.defaults, **config}
-        experiment = Experiment(config, self.data)
+        experiment = Experiment({**self.defaults, **config}, self.data)
         with self._lock:
             self._reset()
-            self._switches = [list(one) for one in config.get("switches", ())]
-            self._pending = [(block, bool(on)) for step, block, on in self._switches if step == 0]
             self._experiment = experiment
-            self._apply_switches(experiment)
         return experiment
 
     def _on_start(self, request: dict) -> None:
@@ -215,8 +218,7 @@ class KernelSource:
         with self._lock:
             if self._experiment is None or not 1 <= block <= len(self._experiment.network.blocks):
                 raise ValueError(f"there is no block {block}; start a run, then name one of its blocks from 1")
-            self._pending.append((block, connected))
-            self._switches.append([len(self._frames), block, int(connected)])
+            self._experiment.switches.append([len(self._frames), block, int(connected)])
 
     def _on_poll(self, request: dict) -> None:
         pass
@@ -226,9 +228,6 @@ class KernelSource:
 
     def _train(self, experiment: Experiment, number: int) -> None:
         frames = experiment.frames()
-        planned = {step: [] for step, *_ in self._switches}
-        for step, block, on in self._switches:
-            planned[step].append((block, bool(on)))
         try:
             while True:
                 with self._lock:
@@ -237,8 +236,6 @@ class KernelSource:
                         return
                     if self._state != "running":
                         self._single -= 1
-                    self._pending.extend(planned.pop(len(self._frames), ()))
-                    self._apply_switches(experiment)
                 frame = next(frames, None)
                 with self._lock:
                     if self._run != number:
@@ -257,11 +254,6 @@ class KernelSource:
         with self._lock:
             if self._run == number:
                 self._state, self._message = "failed", message
-
-    def _apply_switches(self, experiment: Experiment) -> None:
-        for block, connected in self._pending:
-            connect(experiment.network.blocks[block - 1], connected)
-        self._pending = []
 
 
 def _finite(value: object) -> object:
