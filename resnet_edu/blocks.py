@@ -218,7 +218,8 @@ class ResidualBlock(nn.Module):
     """
 
     expansion = 1
-    activates_first = False
+    ends_with_convolution = False  # whether a convolution, not its normalisation, ends the branch
+    starts_activated = False  # whether the network's first unit leaves its first activation to the stem
 
     def add_shortcut(self, in_channels: int, out_channels: int, stride: int, options: BlockOptions) -> None:
         """Make the path around the branch, under torchvision's name ``downsample``, and the way they join."""
@@ -234,9 +235,9 @@ class ResidualBlock(nn.Module):
 
     @property
     def branch_end(self) -> nn.Module:
-        """The module whose output is the branch: the last normalisation, or the last convolution (pre-activation)."""
+        """The module that ends the branch: the last normalisation, or the last convolution where none follows it."""
         count = len(self.convolutions)
-        return getattr(self, f"conv{count}" if self.activates_first else f"bn{count}")
+        return getattr(self, f"conv{count}" if self.ends_with_convolution else f"bn{count}")
 
     def residual(self, activated: Tensor) -> Tensor:
         """Return the branch's output, before any gate."""
@@ -359,7 +360,8 @@ class PreActivationBlock(ResidualBlock):
     its activation is the stem's, "right after conv1 and before splitting into two paths" (their appendix).
     """
 
-    activates_first = True
+    ends_with_convolution = True
+    starts_activated = True
 
     def add_first_activation(self, in_channels: int, after_activation: bool, normalization: str) -> None:
         """Make the activation before the first convolution, or none after the stem's."""
@@ -443,9 +445,94 @@ def _strides(stride: int, stride_on: str) -> tuple[int, int]:
     return (stride, 1) if stride_on == "1x1" else (1, stride)
 
 
+class _BNAfterAddition:
+    """The last normalisation moves behind the addition: ``y = relu(bn(branch(x) + shortcut(x)))``."""
+
+    ends_with_convolution = True
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        last = f"bn{len(self.convolutions)}"
+        self.bn_sum = getattr(self, last)
+        setattr(self, last, nn.Identity())
+
+    def finish(self, y: Tensor) -> Tensor:
+        """Normalise the sum, then apply the ReLU."""
+        return super().finish(self.bn_sum(y))
+
+
+class _ReLUBeforeAddition:
+    """The last ReLU moves into the branch, which then can only add: ``y = relu(branch(x)) + shortcut(x)``."""
+
+    def residual(self, activated: Tensor) -> Tensor:
+        """Return the rectified branch."""
+        return super().finish(super().residual(activated))
+
+    def finish(self, y: Tensor) -> Tensor:
+        """Return the sum as it is."""
+        return y
+
+
+class _ReLUOnlyPre:
+    """The last ReLU moves before the first convolution: ``y = branch(relu(x)) + shortcut(x)``.
+
+    As with full pre-activation, a projection takes the activated input, and the network's first unit is made with
+    ``after_activation=True``.
+    """
+
+    starts_activated = True
+
+    def __init__(self, *args, after_activation: bool = False, **options):
+        super().__init__(*args, **options)
+        setattr(self, f"relu{len(self.convolutions)}", nn.Identity())
+        self.relu0 = nn.Identity() if after_activation else nn.ReLU()
+
+    def activate(self, x: Tensor) -> Tensor:
+        """Return the rectified input."""
+        return self.relu0(x)
+
+    def carried(self, x: Tensor, activated: Tensor) -> Tensor:
+        """Return the raw input, or the projection of the activated one."""
+        return self.downsample(activated if self.downsample.is_projection else x)
+
+    def finish(self, y: Tensor) -> Tensor:
+        """Return the sum as it is."""
+        return y
+
+
+class BNAfterAdditionBasicBlock(_BNAfterAddition, BasicBlock):
+    """He et al. 2016, Fig. 4(b): normalisation after the addition. Shapes and options: ``BasicBlock``."""
+
+
+class BNAfterAdditionBottleneck(_BNAfterAddition, Bottleneck):
+    """He et al. 2016, Fig. 4(b): normalisation after the addition. Shapes and options: ``Bottleneck``."""
+
+
+class ReLUBeforeAdditionBasicBlock(_ReLUBeforeAddition, BasicBlock):
+    """He et al. 2016, Fig. 4(c): the branch is rectified. Shapes and options: ``BasicBlock``."""
+
+
+class ReLUBeforeAdditionBottleneck(_ReLUBeforeAddition, Bottleneck):
+    """He et al. 2016, Fig. 4(c): the branch is rectified. Shapes and options: ``Bottleneck``."""
+
+
+class ReLUOnlyPreBasicBlock(_ReLUOnlyPre, BasicBlock):
+    """He et al. 2016, Fig. 4(d): ReLU alone stands before the convolutions. Shapes and options: ``BasicBlock``."""
+
+
+class ReLUOnlyPreBottleneck(_ReLUOnlyPre, Bottleneck):
+    """He et al. 2016, Fig. 4(d): ReLU alone stands before the convolutions. Shapes and options: ``Bottleneck``."""
+
+
 BLOCKS = {
     ("basic", "post"): BasicBlock,
     ("bottleneck", "post"): Bottleneck,
+    ("basic", "bn-after-addition"): BNAfterAdditionBasicBlock,
+    ("bottleneck", "bn-after-addition"): BNAfterAdditionBottleneck,
+    ("basic", "relu-before-addition"): ReLUBeforeAdditionBasicBlock,
+    ("bottleneck", "relu-before-addition"): ReLUBeforeAdditionBottleneck,
+    ("basic", "relu-only-pre"): ReLUOnlyPreBasicBlock,
+    ("bottleneck", "relu-only-pre"): ReLUOnlyPreBottleneck,
     ("basic", "pre"): PreActBasicBlock,
     ("bottleneck", "pre"): PreActBottleneck,
 }

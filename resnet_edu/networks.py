@@ -21,7 +21,8 @@ from resnet_edu.blocks import (
 
 STEMS = ("cifar", "imagenet")
 VARIANTS = ("v1", "v1.5")
-ACTIVATIONS = ("post", "pre")
+# He et al. 2016, Fig. 4(a) to (e) and Table 2; "pre" is their full pre-activation.
+ACTIVATIONS = ("post", "bn-after-addition", "relu-before-addition", "relu-only-pre", "pre")
 
 # He et al. 2015, Table 1: the block and how many of it in conv2_x … conv5_x.
 IMAGENET_STAGES = {
@@ -44,7 +45,7 @@ class ResNet(nn.Module):
     * ``stem="cifar"``: a 3x3 convolution. ``"imagenet"``: a 7x7 convolution of stride 2 and a 3x3 max pooling of
       stride 2, which leaves 8x8 of a 32x32 image: do not use it there.
     * ``block``: a class of ``resnet_edu.blocks``. With a pre-activation block the last stage is followed by
-      ``final_bn`` and ``final_relu`` (He et al. 2016, appendix).
+      ``final_bn`` and ``final_relu`` (He et al. 2016, appendix), with ReLU-only pre-activation by the latter.
     * ``zero_init_last``: see ``ResidualBlock.zero_init_last``.
     * ``block_options``: see ``BlockOptions``.
 
@@ -79,18 +80,18 @@ class ResNet(nn.Module):
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else nn.Identity()
         self.num_stages = len(widths)
-        pre = issubclass(block, PreActivationBlock)
+        normalizes_last = issubclass(block, PreActivationBlock)
         channels = widths[0]
         for stage, (count, width) in enumerate(zip(blocks_per_stage, widths, strict=True)):
             blocks = []
             for index in range(count):
                 stride = 2 if stage > 0 and index == 0 else 1
-                first = {"after_activation": True} if pre and stage == index == 0 else {}
+                first = {"after_activation": True} if block.starts_activated and stage == index == 0 else {}
                 blocks.append(block(channels, width, stride, **first, **block_options))
                 channels = block.expansion * width
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
-        self.final_bn = normalizer(normalization, channels) if pre else nn.Identity()
-        self.final_relu = nn.ReLU() if pre else nn.Identity()
+        self.final_bn = normalizer(normalization, channels) if normalizes_last else nn.Identity()
+        self.final_relu = nn.ReLU() if block.starts_activated else nn.Identity()
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes)
         initialize(self)

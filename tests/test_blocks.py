@@ -23,6 +23,7 @@ from resnet_edu.blocks import (
 )
 
 CLASSES = list(BLOCKS.values())
+USUAL = (BasicBlock, Bottleneck, PreActBasicBlock, PreActBottleneck)  # those that tests/reference.py computes
 GATED = ("exclusive-gating", "shortcut-gating")
 
 
@@ -63,8 +64,8 @@ class Case:
 
 
 @st.composite
-def cases(draw, shortcuts=SHORTCUTS, mixings=MIXINGS, keeps_shape=False):
-    kind = draw(st.sampled_from(CLASSES))
+def cases(draw, shortcuts=SHORTCUTS, mixings=MIXINGS, keeps_shape=False, kinds=USUAL):
+    kind = draw(st.sampled_from(kinds))
     channels = draw(st.integers(1, 4))
     shortcut = draw(st.sampled_from(shortcuts))
     most = kind.expansion * channels
@@ -78,7 +79,7 @@ def cases(draw, shortcuts=SHORTCUTS, mixings=MIXINGS, keeps_shape=False):
     }
     if kind.expansion == 4:
         options["stride_on"] = draw(st.sampled_from(("1x1", "3x3")))
-    if kind in (PreActBasicBlock, PreActBottleneck):
+    if kind.starts_activated:
         options["after_activation"] = draw(st.booleans())
     stride = 1 if keeps_shape else draw(st.integers(1, 2))
     return Case(kind, inside, channels, stride, options, draw(st.integers(1, 7)))
@@ -101,7 +102,7 @@ def watch(module):
     return seen, copies
 
 
-@given(case=cases())
+@given(case=cases(kinds=CLASSES))
 @many
 def test_a_block_has_the_stated_shape_and_adds_its_two_paths(case):
     block, x = case.build(), case.images
@@ -126,6 +127,36 @@ def test_a_block_computes_what_the_papers_draw(case):
     y = branch + shortcut
     torch.testing.assert_close(block(x), y if case.pre else y.clamp(min=0), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(block.branch(x), branch, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["basic", "bottleneck"])
+@pytest.mark.parametrize("order", ["bn-after-addition", "relu-before-addition", "relu-only-pre"])
+@pytest.mark.parametrize("shortcut", ["none", "A", "B"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_other_orders_of_activation_follow_their_drawings(kind, order, shortcut, stride):
+    """He et al. 2016, Fig. 4(b) to (d), composed by hand from the block's own layers."""
+    torch.manual_seed(0)
+    cell = BLOCKS[kind, order]
+    block = randomized(cell(4, 4 if kind == "basic" else 1, stride, shortcut=shortcut)).eval()
+    x = torch.randn(2, 4, 6, 6)
+    entered = torch.relu(x) if order == "relu-only-pre" else x
+    projected = entered if stride == 2 and shortcut == "B" else x
+    path = torch.zeros(()) if shortcut == "none" else block.downsample(projected)
+    convs = [getattr(block, f"conv{i}") for i in range(1, len(block.convolutions) + 1)]
+    f = entered
+    for number, conv in enumerate(convs[:-1], start=1):
+        f = torch.relu(getattr(block, f"bn{number}")(conv(f)))
+    f = convs[-1](f)
+    norm = block.bn_sum if order == "bn-after-addition" else getattr(block, f"bn{len(convs)}")
+    expected = {
+        "bn-after-addition": lambda: torch.relu(norm(f + path)),
+        "relu-before-addition": lambda: torch.relu(norm(f)) + path,
+        "relu-only-pre": lambda: norm(f) + path,
+    }[order]()
+    torch.testing.assert_close(block(x), expected)
+    assert (block(x) < 0).any() == (
+        order == "relu-only-pre" or (order == "relu-before-addition" and shortcut != "none")
+    )
 
 
 @given(case=cases(shortcuts=("A", "B", "C"), mixings=MIXINGS[1:]))
@@ -173,7 +204,7 @@ def test_a_gate_is_computed_once_and_starts_with_the_shortcut_open(mixing):
     assert (block.mixing.bias == -6).all() and (block.mixing.gate(torch.zeros(1, 4, 1, 1)) < 0.003).all()
 
 
-@given(case=cases(mixings=("add",)))
+@given(case=cases(mixings=("add",), kinds=CLASSES))
 @some
 def test_plain_and_option_a_have_equal_weights(case):
     if case.in_channels > case.out_channels:
@@ -193,7 +224,7 @@ def test_a_zero_branch_leaves_the_identity(case):
     assert torch.equal(block(x), x if case.pre else torch.relu(x))
 
 
-@given(case=cases(mixings=("add", *GATED)))
+@given(case=cases(mixings=("add", *GATED), kinds=CLASSES))
 @some
 def test_weights_survive_a_round_trip_and_follow_the_seed(case):
     block, other, x = case.build(seed=0), case.build(seed=1), case.images
@@ -203,7 +234,7 @@ def test_weights_survive_a_round_trip_and_follow_the_seed(case):
     assert all(map(torch.equal, case.build(seed=0).state_dict().values(), block.state_dict().values()))
 
 
-@given(case=cases())
+@given(case=cases(kinds=CLASSES))
 @some
 def test_nothing_that_a_hook_holds_is_changed(case):
     if case.options["normalization"] == "batch" and case.side < 3:
@@ -246,7 +277,7 @@ def test_running_statistics_move_once_for_each_training_forward(kind, shortcut):
             block(x)
             norms = [m for m in block.modules() if isinstance(m, nn.BatchNorm2d)]
             assert norms and all(norm.num_batches_tracked == expected for norm in norms)
-    if block.activates_first:
+    if kind in (PreActBasicBlock, PreActBottleneck):
         mean = x.mean((0, 2, 3))
         torch.testing.assert_close(block.bn1.running_mean, (0.1 + 0.9 * 0.1) * mean)
 

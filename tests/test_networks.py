@@ -145,7 +145,7 @@ def test_zero_initialised_branches_leave_a_chain_of_shortcuts(block, activation,
     _, stages = network(torch.randn(2, 3, 8, 8), return_stages=True)
     x = stages["conv1"]
     for residual_block, y in zip(network.blocks, list(stages.values())[1:], strict=True):
-        x = residual_block.downsample(x)
+        x = residual_block.finish(residual_block.downsample(x))
         assert torch.equal(x, y)
 
 
