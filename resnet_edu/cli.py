@@ -1,4 +1,4 @@
-"""The command line ``resnet-edu``: train a network, or ask what this machine can do.
+"""The command line ``resnet-edu``: train a network, use the run bank, or ask what this machine can do.
 
 Exit status: 0 done, 1 the run failed, 2 bad input, 130 stopped by the user.
 """
@@ -11,6 +11,7 @@ from dataclasses import asdict, fields, replace
 
 from resnet_edu import __version__
 from resnet_edu.blocks import MIXINGS, NORMALIZATIONS, SHORTCUTS
+from resnet_edu.cli_runs import add_runs
 
 CHOICES = {"schedule": "SCHEDULES", "precision": "PRECISIONS"}
 
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"resnet-edu {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     _add_train(commands)
+    add_runs(commands)
     doctor = commands.add_parser("doctor", help="say what this machine can do, and how to mend what is missing")
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)

@@ -1,0 +1,355 @@
+"""Experiments as data, and how they are run: each file of ``experiments/`` says what to record, and why.
+
+A definition is a TOML file:
+
+* ``title``, ``page`` (whose claim it serves), ``protocol`` (a sentence: what is fixed, chosen before the runs),
+  ``budget`` (what a whole recording took on two cores);
+* ``data``, and for a folder of images ``label`` and ``checksum``;
+* ``seeds``: how many;
+* ``[settings]``: what all runs share: options of ``Trial``, ``cifar_resnet`` and ``TrainConfig``; ``log_every``
+  samples the steps. ``epochs = 0`` measures new networks;
+* ``[measure]``: what is measured (``MEASURES``), with the epochs after which (``-1``: the last);
+* ``[[grid]]``: settings that vary; a list gives one run for each value, several lists every combination. Grids and
+  values stand in the order in which they are run, all with the first seed before any with the second;
+* ``[[claim]]``: what a page says, checked against the records (``Claim``).
+"""
+
+import datetime
+import hashlib
+import itertools
+import os
+import platform
+import time
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from resnet_edu import __version__, runs
+
+FOLDER = Path(__file__).parent / "experiments"
+# The modules on which a recorded number depends.
+CODE = ("blocks", "networks", "datasets", "training", "trials", "probes", "interventions", "landscape", "measures")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network of an experiment: its name (the record's file), seed and settings."""
+
+    experiment: str
+    name: str
+    seed: int
+    settings: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of a page with what must hold in the records for it to stand.
+
+    Either the metric of ``higher`` is higher than that of ``lower`` in a paired one-sided t-test with a probability
+    below ``p``, and the mean difference is at least ``by``; or the mean over the seeds of every cell in ``cells``
+    lies within ``at_least`` and ``at_most``. A cell is a table of settings, a metric as in ``runs.number``.
+    """
+
+    text: str
+    metric: str
+    page: str = ""
+    higher: Mapping | None = None
+    lower: Mapping | None = None
+    p: float = 0.05
+    by: float = 0.0
+    cells: Sequence[Mapping] = ()
+    at_least: float = float("-inf")
+    at_most: float = float("inf")
+
+    def check(self, records: runs.Runs) -> tuple[bool, str]:
+        """Return whether the claim holds, and the numbers in a line."""
+        if self.higher is not None:
+            first, second = records.select(**self.higher), records.select(**self.lower)
+            test = runs.compare(first, second, self.metric)
+            line = f"{first.last(self.metric):.2f} against {second.last(self.metric):.2f}; {test}"
+            return test.p < self.p and test.difference >= self.by, line
+        samples = [records.select(**cell).last(self.metric) for cell in self.cells]
+        holds = all(self.at_least <= sample.mean <= self.at_most for sample in samples)
+        return holds, "; ".join(format(sample, ".3g") for sample in samples)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A definition, read and checked. See the module for what the fields mean."""
+
+    name: str
+    title: str
+    page: str
+    protocol: str
+    budget: str
+    seeds: int
+    settings: Mapping[str, object]
+    grid: Sequence[Mapping[str, object]]
+    data: str = "digits"
+    label: str = ""
+    checksum: str = ""
+    measure: Mapping[str, Sequence[int]] | None = None
+    claims: Sequence[Claim] = ()
+
+    @cached_property
+    def cells(self) -> list[dict]:
+        """The varied settings of each network, the most informative first."""
+        return [
+            dict(zip(grid, values, strict=True))
+            for grid in self.grid
+            for values in itertools.product(*(v if isinstance(v, list) else [v] for v in grid.values()))
+        ]
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """All runs: every cell with the first seed, then with the second …"""
+        varied = list(dict.fromkeys(key for cell in self.cells for key in cell))
+        found = {}
+        for seed, cell in itertools.product(range(self.seeds), self.cells):
+            settings = {**self.settings, **cell, "data": self.data, "measure": self.measure or {}}
+            parts = [f"{key}-{cell[key]}" for key in varied if key in cell]
+            name = "_".join([*parts, f"seed-{seed}"])
+            found.setdefault(name, Run(self.name, name, seed, settings))
+        return list(found.values())
+
+    def missing(self, bank: Path | None = None) -> list[Run]:
+        """Return the runs that have no record made from this definition."""
+        sums = runs.read_sums(bank)
+        return [run for run in self.runs if not self._is_recorded(run, sums, bank or runs.BANK)]
+
+    def _is_recorded(self, run: Run, sums: Mapping[str, str], bank: Path) -> bool:
+        file = bank / self.name / f"{run.name}.json"
+        try:
+            return file.exists() and runs.read(file, sums)["settings"] == run.settings
+        except runs.RecordError:
+            return False
+
+    def stale(self, bank: Path | None = None) -> list[str]:
+        """Return the records that are older than the definition or not part of it, a line each."""
+        wanted = {run.name: run for run in self.runs}
+        again = f"run: resnet-edu runs record {self.name}"
+        lines = []
+        for record in runs.load(self.name, bank):
+            run = wanted.get(record["run"])
+            if run is None:
+                lines.append(f"{self.name}/{record['run']} is no longer part of the experiment; delete it")
+            elif record["settings"] != run.settings:
+                old, new = record["settings"], run.settings
+                changed = ", ".join(sorted(key for key in {*old, *new} if old.get(key) != new.get(key)))
+                lines.append(f"{self.name}/{record['run']} is older than the definition ({changed}); {again}")
+        return lines
+
+    def problems(self, bank: Path | None = None) -> list[str]:
+        """Return what is wrong, a line each: records missing, older than the definition, claims that do not hold."""
+        missing = self.missing(bank)
+        if len(missing) == len(self.runs):
+            return [f"{self.name} is not recorded; run: resnet-edu runs record {self.name}"]
+        lines = self.stale(bank)
+        if missing:
+            lines.append(
+                f"{self.name} lacks {len(missing)} of {len(self.runs)} runs; run: resnet-edu runs record {self.name}"
+            )
+        found = runs.load(self.name, bank)
+        for claim in self.claims:
+            try:
+                holds, numbers = claim.check(found)
+            except (LookupError, ValueError) as error:
+                holds, numbers = False, str(error)
+            if not holds:
+                lines.append(f"{self.name}: the claim of {claim.page} does not hold: {claim.text} ({numbers})")
+        return lines
+
+
+def names() -> list[str]:
+    """Return the names of all experiments."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load(name: str, folder: Path | None = None) -> Experiment:
+    """Return an experiment's definition.
+
+    Raises ``ValueError`` for an unknown experiment or a definition that does not fit.
+    """
+    file = (folder or FOLDER) / f"{name}.toml"
+    if not file.exists():
+        raise ValueError(f"there is no experiment {name!r}; there are: {', '.join(names())}")
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        content["claims"] = [Claim(**{"page": content["page"]} | claim) for claim in content.pop("claim", [])]
+        return Experiment(name=name, **content)
+    except (TypeError, KeyError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(
+            f"{file.name} is no definition of an experiment: {error}; see resnet_edu.experiments"
+        ) from None
+
+
+def record(run: Run, *, device: str | None = None, path: str | None = None, bank: Path | None = None) -> dict:
+    """Train one run, measure, write its record and return it. A diverged run is recorded as such.
+
+    On the CPU a run computes on one thread, so that its numbers do not depend on what runs beside it. ``path`` is
+    the folder of a data set of images. Raises ``ValueError`` if the images are not the experiment's.
+    """
+    import torch
+
+    from resnet_edu.measures import MEASURES
+    from resnet_edu.training import DivergedError, StepRecord, TrainConfig, cpu_threads, train
+    from resnet_edu.trials import Trial
+
+    experiment = load(run.experiment)
+    data = _data(experiment, path, device or _best_device())
+    settings = {key: value for key, value in run.settings.items() if key not in ("data", "measure")}
+    log_every, epochs = settings.pop("log_every", None), settings.pop("epochs")
+    config = {f.name: settings.pop(f.name) for f in fields(TrainConfig) if f.name in settings}
+    own = {f.name: settings.pop(f.name) for f in fields(Trial) if f.name in settings}
+    config = TrainConfig(**config, epochs=max(1, epochs), seed=run.seed)
+    started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
+    epoch_rows, step_rows, measured, diverged = [], [], {}, None
+
+    def measure(epoch: int) -> None:
+        for name, when in (experiment.measure or {}).items():
+            if epoch in when or (epoch == epochs and -1 in when):
+                measured.setdefault(name, {})[str(epoch)] = MEASURES[name](network, data, run.seed)
+
+    with cpu_threads(1 if data.device.type == "cpu" else torch.get_num_threads()):
+        network = Trial(**own, seed=run.seed, config=config, options=settings).build(data)
+        measure(0)
+        try:
+            for one in train(network, data, config, log_every=log_every) if epochs else ():
+                (step_rows if isinstance(one, StepRecord) else epoch_rows).append(asdict(one))
+                if not isinstance(one, StepRecord):
+                    measure(one.epoch)
+        except DivergedError as error:
+            diverged = str(error)
+    made = {
+        "schema": runs.SCHEMA,
+        "experiment": run.experiment,
+        "run": run.name,
+        "seed": run.seed,
+        "settings": run.settings,
+        "data": {
+            "name": data.name, "label": experiment.label or data.name, "checksum": data.checksum,
+            "train": len(data.train), "test": len(data.test),
+        },
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "resnet_edu": __version__},
+        "code": code_version(),
+        "device": _device_name(data.device),
+        "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "seconds": round(time.perf_counter() - clock, 2),
+        "command": f"resnet-edu runs record {run.experiment} --only {run.name}{' --path FOLDER' if path else ''}",
+        "epochs": _columns(epoch_rows, "seconds"),
+        "steps": _columns(step_rows, "epoch"),
+        "measured": measured,
+        "diverged": diverged,
+    }  # fmt: skip
+    runs.write(made, bank)
+    return made
+
+
+def record_all(
+    wanted: Sequence[Run],
+    *,
+    device: str | None = None,
+    path: str | None = None,
+    jobs: int | None = None,
+    budget: float = float("inf"),
+    bank: Path | None = None,
+) -> Iterator[dict]:
+    """Record the runs in their order and yield each record when it is written; ``jobs`` processes share the work.
+
+    No run is begun that would not end within ``budget`` seconds, judged by those before. A run that another program
+    has recorded meanwhile is left out. Whoever stops iterating, or is killed, loses the runs in flight alone.
+    """
+    from joblib import Parallel, delayed
+
+    device = device or _best_device()
+    jobs = jobs or (1 if device != "cpu" else os.cpu_count() or 1)
+    clock = _Clock(budget)
+
+    def due() -> Iterator:
+        for run in wanted:
+            if not clock.allows(run):
+                return
+            if run in load(run.experiment).missing(bank):
+                yield delayed(record)(run, device=device, path=path, bank=bank)
+
+    for made in Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1)(due()):
+        clock.learn(made)
+        yield made
+
+
+def cost(settings: Mapping) -> float:
+    """Return about how long a run takes, in units of its own: deeper, wider and longer runs take longer."""
+    return settings["depth"] * settings.get("width", 8) * (settings["epochs"] + 1)
+
+
+class _Clock:
+    """Says whether a run still fits into the budget."""
+
+    def __init__(self, budget: float):
+        self.end, self.rate = time.monotonic() + budget, 0.0
+
+    def allows(self, run: Run) -> bool:
+        return time.monotonic() + self.rate * cost(run.settings) < self.end
+
+    def learn(self, made: Mapping) -> None:
+        self.rate = max(self.rate, made["seconds"] / cost(made["settings"]))
+
+
+def share() -> tuple[int, int]:
+    """Return this process's number and how many there are, as torchrun says; runs are then dealt out in turn.
+
+    Each process trains networks of its own, on the GPU of its own number, so they need no connection.
+    """
+    rank, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if count > 1:
+        os.environ["WORLD_SIZE"] = "1"
+    return rank, count
+
+
+def code_version() -> str:
+    """Return a short checksum of the modules on which a recorded number depends."""
+    total = hashlib.sha256()
+    for name in CODE:
+        total.update((Path(__file__).parent / f"{name}.py").read_bytes())
+    return total.hexdigest()[:12]
+
+
+@lru_cache(maxsize=1)
+def _load_data(name: str, path: str | None, device: str):
+    from resnet_edu.datasets import load as load_data
+
+    return load_data(name, **({"path": path} if name == "image_folder" else {})).to(device)
+
+
+def _data(experiment: Experiment, path: str | None, device: str):
+    if experiment.data == "image_folder" and path is None:
+        raise ValueError(f"{experiment.name} needs the images of {experiment.label}; name their folder with --path")
+    data = _load_data(experiment.data, path, device)
+    if experiment.checksum and data.checksum != experiment.checksum:
+        raise ValueError(
+            f"{experiment.name} needs {experiment.label} with the checksum {experiment.checksum}, the images in {path} "
+            f"have {data.checksum}; see the definition for where they come from"
+        )
+    return data
+
+
+def _best_device() -> str:
+    from resnet_edu.distributed import own_device
+
+    return str(own_device(None))
+
+
+def _device_name(device) -> str:
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU ({platform.machine()}, one thread)"
+
+
+def _columns(rows: Sequence[Mapping], left_out: str) -> dict[str, list]:
+    """Return rows as columns, without one, and without those that have no value."""
+    keys = [key for key in (rows[0] if rows else ()) if key != left_out and rows[0][key] is not None]
+    return {key: [row[key] for row in rows] for key in keys}

@@ -1,0 +1,142 @@
+"""Pictures and tables of recorded runs: every one shows mean and spread over seeds, and says where it is from."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from resnet_edu.figures import MARKERS, OFF, ON, Figure, Table, _label_ends
+from resnet_edu.runs import Runs
+
+# Okabe and Ito's colours for what is neither plain nor residual.
+OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6D00")
+DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
+
+
+def styles(groups: Mapping[str, Runs]) -> dict[str, dict]:
+    """Return a line style for each group: plain orange and dashed, residual blue and solid, others in order."""
+    found, other = {}, 0
+    for label, runs in groups.items():
+        kinds = {record["settings"].get("shortcut") for record in runs}
+        colour = {frozenset(["none"]): OFF, frozenset(["A"]): ON}.get(frozenset(kinds))
+        if colour is None or any(one["color"] == colour for one in found.values()):
+            colour, dash = OTHERS[other % len(OTHERS)], DASHES[other % len(DASHES)]
+            other += 1
+        else:
+            dash = "--" if colour == OFF else "-"
+        found[label] = {"color": colour, "linestyle": dash, "marker": MARKERS[len(found) % len(MARKERS)]}
+    return found
+
+
+def curves(
+    groups: Mapping[str, Runs],
+    caption: str,
+    alt: str,
+    column: str = "train_error",
+    ylabel: str = "training error (%)",
+    log: bool = False,
+) -> Figure:
+    """Return an epoch column against epochs: a line through the means, a band of one standard deviation."""
+
+    def draw(canvas, ink):
+        ax = canvas.subplots()
+        ends = []
+        for (label, runs), style in zip(groups.items(), styles(groups).values(), strict=True):
+            values = runs.series(column)  # (runs, epochs)
+            if not values.size:
+                continue
+            mean, sd = values.mean(0), _sd(values)
+            epochs = np.arange(1, len(mean) + 1)
+            ax.plot(epochs, mean, markevery=max(1, len(mean) // 8), label=label, **style)
+            ax.fill_between(epochs, mean - sd, mean + sd, color=style["color"], alpha=0.15, lw=0)
+            ends.append((mean[-1], label))
+        ax.set_xlabel("epoch")
+        ax.set_ylabel(ylabel)
+        if log:
+            ax.set_yscale("log")
+            ax.legend(handlelength=3)
+        else:
+            ax.set_ylim(bottom=0)
+            low, high = ax.get_ylim()
+            _label_ends(ax, epochs[-1], ends, gap=(high - low) * 0.06, top=high)
+
+    return Figure(draw, f"{caption} {spread(groups)}", alt, size=(6.4, 3.8))
+
+
+def by_setting(
+    groups: Mapping[str, Runs],
+    setting: str,
+    metric: str,
+    caption: str,
+    alt: str,
+    xlabel: str = "depth (weighted layers)",
+    ylabel: str = "training error (%)",
+    log: bool = False,
+) -> Figure:
+    """Return a metric against a setting: mean with a bar of one standard deviation, and a dash for every seed.
+
+    The values of the setting stand at equal distances. See ``runs.number`` for metrics.
+    """
+
+    def draw(canvas, ink):
+        ax = canvas.subplots()
+        places = sorted({value for runs in groups.values() for value in runs.values(setting)})
+        for (label, runs), style in zip(groups.items(), styles(groups).values(), strict=True):
+            own = [value for value in places if value in runs.values(setting)]
+            samples = [runs.select(**{setting: value}).last(metric) for value in own]
+            x = [places.index(value) for value in own]
+            ax.errorbar(x, [s.mean for s in samples], [s.sd for s in samples], capsize=3, label=label, **style)
+            for place, sample in zip(x, samples, strict=True):
+                ax.plot([place] * sample.n, sample.values, ls="", marker="_", ms=8, color=style["color"], alpha=0.6)
+        ax.set_xticks(range(len(places)), [f"{value:g}" if value != str(value) else value for value in places])
+        ax.set_xlabel(xlabel)
+        ax.set_ylabel(ylabel)
+        if log:
+            ax.set_yscale("log")
+        else:
+            ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
+        if len(groups) > 1:
+            ax.legend(handlelength=3)
+
+    return Figure(draw, f"{caption} {spread(groups)}", alt, size=(6.4, 3.8))
+
+
+def table(
+    groups: Mapping[str, Runs], metrics: Mapping[str, str], caption: str, digits: int = 1, first: str = "network"
+) -> Table:
+    """Return a row a group and a column a metric (``{"training error (%)": "train_error"}``): mean ± deviation."""
+    rows = []
+    for label, runs in groups.items():
+        samples = [runs.last(metric) for metric in metrics.values()]
+        cells = [_cell(sample, digits) for sample in samples]
+        lost = f" ({samples[0].diverged} more diverged)" if samples[0].diverged else ""
+        rows.append((label, *cells, f"{samples[0].n}{lost}"))
+    return Table([first, *metrics, "seeds"], rows, f"{caption} {source(groups)}")
+
+
+def spread(groups: Mapping[str, Runs]) -> str:
+    """Return what bands and bars mean, and where the records are from."""
+    counts = sorted({len(set(runs.values("seed"))) for runs in groups.values()})
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"Mean and one standard deviation over {seeds} seeds. {source(groups)}"
+
+
+def source(groups: Mapping[str, Runs]) -> str:
+    """Return where records are from: data, device, version, dates, and the command that makes them again."""
+    records = [record for runs in groups.values() for record in runs]
+    dates = sorted({record["started"][:10] for record in records})
+    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    device = ", ".join(dict.fromkeys(record["device"] for record in records))
+    label = ", ".join(dict.fromkeys(record["data"]["label"] for record in records))
+    version = ", ".join(dict.fromkeys(record["versions"]["torch"].partition("+")[0] for record in records))
+    names = " ".join(dict.fromkeys(runs.experiment for runs in groups.values()))
+    return f"Recorded: {label}; {device}; PyTorch {version}; {when}; resnet-edu runs record {names}."
+
+
+def _cell(sample, digits: int) -> str:
+    if not sample.n:
+        return "diverged"
+    return f"{sample.mean:.{digits}f} ± {sample.sd:.{digits}f}" if sample.n > 1 else f"{sample.mean:.{digits}f}"
+
+
+def _sd(values: np.ndarray) -> np.ndarray:
+    return values.std(0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1])

@@ -1,0 +1,171 @@
+"""What a recorded run can be asked: each measure takes a network and its data and returns numbers for the record.
+
+Lists go from the input to the output. Numbers that pages quote have names of their own.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from resnet_edu.datasets import Dataset, Split
+from resnet_edu.interventions import delete_blocks, lesion_study, shuffle_blocks
+from resnet_edu.landscape import loss_surface, random_direction
+from resnet_edu.probes import (
+    block_jacobians,
+    gradient_correlation,
+    gradient_norms,
+    interpolate,
+    product,
+    recalibrate,
+    response_std,
+    singular_values,
+)
+from resnet_edu.training import evaluate
+
+BATCH = 128  # training images of one gradient or response
+CALIBRATION = 512  # training images from which statistics are taken anew
+POINTS = 256  # on the line between two images
+DRAWS = 5  # random choices of blocks for each number of them
+SIDE = 41  # points along each direction of a loss surface
+SURFACE_IMAGES = 512
+
+
+def gradients(network: nn.Module, data: Dataset, seed: int) -> dict:
+    """Return ``layers``, the norm of each layer's weight gradient, and ``ratio``: second convolution to last one."""
+    norms = list(gradient_norms(network, *_batch(data)).values())
+    return {"layers": norms, "ratio": norms[1] / norms[-2]}
+
+
+def responses(network: nn.Module, data: Dataset, seed: int) -> dict:
+    """Return ``layers``, the deviation of each convolution's response (He et al. 2015, Fig. 7), and their ``mean``."""
+    stds = list(response_std(network, _batch(data)[0]).values())
+    return {"layers": stds, "mean": float(np.mean(stds))}
+
+
+def jacobians(network: nn.Module, data: Dataset, seed: int) -> dict:
+    """Return singular values of the blocks' Jacobians and of their product, geometric means over four test images.
+
+    ``largest`` and ``median`` have one number a block, ``product`` eleven quantiles from the largest to the smallest;
+    ``product_largest`` and ``product_median`` are two of them. Values below 1e-12 count as that.
+    """
+    network = recalibrate(network, _calibration(data))
+    logs = []
+    for image in data.normalize(_some(data.test, 4).images).split(1):
+        matrices = block_jacobians(network, image)
+        values = [singular_values(matrix) for matrix in matrices]
+        whole = np.quantile(singular_values(product(matrices)), np.linspace(1, 0, 11))
+        numbers = ([v[0] for v in values], [np.median(v) for v in values], whole)
+        logs.append([np.log(np.maximum(one, 1e-12)) for one in numbers])
+    largest, median, whole = (np.exp(np.mean(one, axis=0)) for one in zip(*logs, strict=True))
+    return {
+        "largest": largest, "median": median, "product": whole,
+        "product_largest": whole[0], "product_median": whole[5],
+    }  # fmt: skip
+
+
+def correlation(network: nn.Module, data: Dataset, seed: int) -> dict:
+    """Return how the input gradient changes between two test images (Balduzzi et al. 2017).
+
+    ``autocorrelation`` is by lag, in steps of 1/255 of the way; ``lag1`` is its second entry, ``cosine`` the mean
+    cosine of all pairs of points.
+    """
+    network = recalibrate(network, _calibration(data))
+    first, last = data.normalize(_some(data.test, 64).images)[[seed, seed + 32]]  # another pair for each seed
+    found = gradient_correlation(network, interpolate(first, last, POINTS))
+    return {
+        "autocorrelation": found.autocorrelation,
+        "lag1": found.autocorrelation[1],
+        "cosine": found.mean_cosine,
+    }
+
+
+def lesions(network: nn.Module, data: Dataset, seed: int) -> dict:
+    """Return test errors (percent) after deleting blocks (Veit et al. 2016, sections 4.1 and 4.2).
+
+    ``errors`` has each block's, ``mean`` is over the blocks that keep the shape, ``recalibrated`` the same mean with
+    statistics taken anew; ``several`` has rows of (blocks deleted, mean error over five random choices of those).
+    """
+    calibration = _calibration(data)
+    study = lesion_study(network, data, data.test)
+    mended = lesion_study(network, data, data.test, calibration)
+    keep = ~study.changes_shape
+    generator = np.random.default_rng(seed)
+    inner = np.flatnonzero(keep)
+    several = []
+    for count in sorted({1, 2, 3, 5, 8, 12, len(inner)} & set(range(len(inner) + 1))):
+        choices = [generator.choice(inner, count, replace=False).tolist() for _ in range(DRAWS)]
+        errors = [evaluate(delete_blocks(network, choice), data, data.test)[1] for choice in choices]
+        several.append([count, float(np.mean(errors))])
+    return {
+        "intact": study.intact,
+        "errors": study.errors,
+        "changes_shape": [int(change) for change in study.changes_shape],
+        "mean": float(study.errors[keep].mean()),
+        "worst": float(study.errors[keep].max()),
+        "recalibrated": float(mended.errors[keep].mean()),
+        "several": several,
+    }
+
+
+def shuffles(network: nn.Module, data: Dataset, seed: int) -> dict:
+    """Return test errors (percent) after swapping random pairs of like blocks (Veit et al. 2016, section 4.3).
+
+    ``rows`` has (swaps, Kendall's tau, error), five draws for each number of swaps; ``once`` is the mean error after
+    one swap.
+    """
+    rows = []
+    for swaps in (1, 2, 4, 8, 16):
+        for draw in range(DRAWS):
+            shuffled, tau = shuffle_blocks(network, swaps, seed=1000 * seed + 10 * swaps + draw)
+            rows.append([swaps, tau, evaluate(shuffled, data, data.test)[1]])
+    return {"rows": rows, "once": float(np.mean([error for swaps, _, error in rows if swaps == 1]))}
+
+
+def surface(network: nn.Module, data: Dataset, seed: int) -> dict:
+    """Return the training loss on a grid along two filter-normalised directions (Li et al. 2018).
+
+    ``loss`` ``(41, 41)`` in nats and ``error`` in percent, over 512 training images, from -1 to 1 in both directions;
+    ``centre`` is the loss in the middle, ``near`` the mean loss within a distance of 1/2, ``low`` the share of the
+    grid (percent) whose loss is below that of guessing.
+    """
+    split = _some(data.train, SURFACE_IMAGES)
+    directions = random_direction(network, 2 * seed), random_direction(network, 2 * seed + 1)
+    steps = np.linspace(-1, 1, SIDE)
+    found = loss_surface(network, data, split, directions, steps, steps, progress=False)
+    loss = np.nan_to_num(found.loss, nan=np.inf)
+    distance = np.hypot(steps[:, None], steps[None, :])
+    return {
+        "loss": found.loss,
+        "error": found.error,
+        "centre": loss[SIDE // 2, SIDE // 2],
+        "near": float(loss[distance <= 0.5].mean()),
+        "low": float(100 * (loss < np.log(data.num_classes)).mean()),
+    }
+
+
+def _batch(data: Dataset) -> tuple[torch.Tensor, torch.Tensor]:
+    split = _some(data.train, BATCH)
+    return data.normalize(split.images), split.labels
+
+
+def _calibration(data: Dataset) -> torch.Tensor:
+    return data.normalize(_some(data.train, CALIBRATION).images)
+
+
+def _some(split: Split, count: int) -> Split:
+    """Return ``count`` images spread evenly over the split: a folder's images come class by class."""
+    chosen = torch.arange(count, device=split.labels.device) * len(split) // count
+    return Split(split.images[chosen], split.labels[chosen])
+
+
+MEASURES: dict[str, Callable[[nn.Module, Dataset, int], dict]] = {
+    "gradients": gradients,
+    "responses": responses,
+    "jacobians": jacobians,
+    "correlation": correlation,
+    "lesions": lesions,
+    "shuffles": shuffles,
+    "surface": surface,
+}
