@@ -147,7 +147,7 @@ def _record(options: argparse.Namespace) -> int:
             bar.set_postfix_str(f"{done}/{len(wanted)} runs")
             tqdm.write(_line(record))
     left = len(wanted) - done
-    print(f"{done} runs recorded" + (f", {left} left: give the same command again" if left else ""))
+    print(f"recorded: {done} of {len(wanted)}" + (f"; {left} left, give the same command again" if left else ""))
     return 0
 
 

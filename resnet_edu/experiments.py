@@ -35,12 +35,14 @@ CODE = ("blocks", "networks", "datasets", "training", "trials", "probes", "inter
 
 @dataclass(frozen=True)
 class Run:
-    """One network of an experiment: its name (the record's file), seed and settings."""
+    """One network of an experiment: its name (the record's file), seed and settings; the images by label, checksum."""
 
     experiment: str
     name: str
     seed: int
     settings: Mapping[str, object]
+    label: str
+    checksum: str
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Experiment:
             settings = {**self.settings, **cell, "data": self.data, "measure": self.measure or {}}
             parts = [f"{key}-{cell[key]}" for key in varied if key in cell]
             name = "_".join([*parts, f"seed-{seed}"])
-            found.setdefault(name, Run(self.name, name, seed, settings))
+            found.setdefault(name, Run(self.name, name, seed, settings, self.label or self.data, self.checksum))
         return list(found.values())
 
     def missing(self, bank: Path | None = None) -> list[Run]:
@@ -197,8 +199,7 @@ def record(run: Run, *, device: str | None = None, path: str | None = None, bank
     from resnet_edu.training import DivergedError, StepRecord, TrainConfig, cpu_threads, train
     from resnet_edu.trials import Trial
 
-    experiment = load(run.experiment)
-    data = _data(experiment, path, device or _best_device())
+    data = _data(run, path, device or _best_device())
     settings = {key: value for key, value in run.settings.items() if key not in ("data", "measure")}
     log_every, epochs = settings.pop("log_every", None), settings.pop("epochs")
     config = {f.name: settings.pop(f.name) for f in fields(TrainConfig) if f.name in settings}
@@ -208,7 +209,7 @@ def record(run: Run, *, device: str | None = None, path: str | None = None, bank
     epoch_rows, step_rows, measured, diverged = [], [], {}, None
 
     def measure(epoch: int) -> None:
-        for name, when in (experiment.measure or {}).items():
+        for name, when in run.settings["measure"].items():
             if epoch in when or (epoch == epochs and -1 in when):
                 measured.setdefault(name, {})[str(epoch)] = MEASURES[name](network, data, run.seed)
 
@@ -229,7 +230,7 @@ def record(run: Run, *, device: str | None = None, path: str | None = None, bank
         "seed": run.seed,
         "settings": run.settings,
         "data": {
-            "name": data.name, "label": experiment.label or data.name, "checksum": data.checksum,
+            "name": data.name, "label": run.label, "checksum": data.checksum,
             "train": len(data.train), "test": len(data.test),
         },
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "resnet_edu": __version__},
@@ -263,7 +264,7 @@ def record_all(
     """
     from joblib import Parallel, delayed
 
-    device = device or _best_device()
+    device, bank = device or _best_device(), bank or runs.BANK
     jobs = jobs or (1 if device != "cpu" else os.cpu_count() or 1)
     clock = _Clock(budget)
 
@@ -323,14 +324,15 @@ def _load_data(name: str, path: str | None, device: str):
     return load_data(name, **({"path": path} if name == "image_folder" else {})).to(device)
 
 
-def _data(experiment: Experiment, path: str | None, device: str):
-    if experiment.data == "image_folder" and path is None:
-        raise ValueError(f"{experiment.name} needs the images of {experiment.label}; name their folder with --path")
-    data = _load_data(experiment.data, path, device)
-    if experiment.checksum and data.checksum != experiment.checksum:
+def _data(run: Run, path: str | None, device: str):
+    name = run.settings["data"]
+    if name == "image_folder" and path is None:
+        raise ValueError(f"{run.experiment} needs the images of {run.label}; name their folder with --path")
+    data = _load_data(name, path, device)
+    if run.checksum and data.checksum != run.checksum:
         raise ValueError(
-            f"{experiment.name} needs {experiment.label} with the checksum {experiment.checksum}, the images in {path} "
-            f"have {data.checksum}; see the definition for where they come from"
+            f"{run.experiment} needs {run.label} with the checksum {run.checksum}, the images in {path} have "
+            f"{data.checksum}; see the definition for where they come from"
         )
     return data
 

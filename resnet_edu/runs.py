@@ -90,10 +90,10 @@ class PairedTest:
 
 
 class Runs:
-    """Records of one experiment, in the order of their names."""
+    """Records of one experiment, in the order of their names; ``cell`` has the settings by which they were selected."""
 
-    def __init__(self, experiment: str, records: Sequence[Mapping]):
-        self.experiment, self.records = experiment, list(records)
+    def __init__(self, experiment: str, records: Sequence[Mapping], cell: Mapping[str, object] | None = None):
+        self.experiment, self.records, self.cell = experiment, list(records), dict(cell or {})
 
     def __len__(self) -> int:
         return len(self.records)
@@ -112,7 +112,7 @@ class Runs:
             raise LookupError(
                 f"{self.experiment} holds no run with {settings}; recorded are {known if self.records else 'none'}"
             )
-        return Runs(self.experiment, found)
+        return Runs(self.experiment, found, self.cell | settings)
 
     def values(self, setting: str) -> list:
         """Return the different values of a setting, sorted."""

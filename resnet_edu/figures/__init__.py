@@ -97,22 +97,29 @@ class Figure:
 
 
 class Table:
-    """A table with a caption, shown as HTML with real header cells; first column left, the others right."""
+    """A table with a caption, shown as HTML with real header cells; first column left, the others right.
+
+    A cell may be a ``bank.Quote``, which brings its own HTML.
+    """
 
     def __init__(self, header: Sequence[str], rows: Iterable[Sequence[object]], caption: str):
         self.header, self.caption = list(header), caption
-        self.rows = [[str(cell) for cell in row] for row in rows]
+        self.cells = [list(row) for row in rows]
+        self.rows = [[str(cell) for cell in row] for row in self.cells]
 
     def _repr_html_(self) -> str:
-        def cells(first: str, *others: str) -> str:
-            rest = "".join(f'<td style="text-align:right">{html.escape(cell)}</td>' for cell in others)
-            return f'<tr><th scope="row" style="text-align:left">{html.escape(first)}</th>{rest}</tr>'
+        def text(cell: object) -> str:
+            return cell.html if hasattr(cell, "html") else html.escape(str(cell))
+
+        def cells(first: object, *others: object) -> str:
+            rest = "".join(f'<td style="text-align:right">{text(cell)}</td>' for cell in others)
+            return f'<tr><th scope="row" style="text-align:left">{text(first)}</th>{rest}</tr>'
 
         head = "".join(
             f'<th scope="col" style="text-align:{"right" if i else "left"}">{html.escape(name)}</th>'
             for i, name in enumerate(self.header)
         )
-        body = "".join(cells(*row) for row in self.rows)
+        body = "".join(cells(*row) for row in self.cells)
         return (
             f'<div class="rf-table" style="overflow-x:auto" tabindex="0" role="region" '
             f'aria-label="{html.escape(self.caption, quote=True)}"><table class="table">'

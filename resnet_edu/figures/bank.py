@@ -1,11 +1,13 @@
 """Pictures and tables of recorded runs: every one shows mean and spread over seeds, and says where it is from."""
 
+import json
 from collections.abc import Mapping
+from html import escape
 
 import numpy as np
 
 from resnet_edu.figures import MARKERS, OFF, ON, Figure, Table, _label_ends
-from resnet_edu.runs import Runs
+from resnet_edu.runs import Runs, load
 
 # Okabe and Ito's colours for what is neither plain nor residual.
 OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6D00")
@@ -100,16 +102,52 @@ def by_setting(
     return Figure(draw, f"{caption} {spread(groups)}", alt, size=(6.4, 3.8))
 
 
+class Quote:
+    """A number from the bank as a page prints it: ``str`` is its text, in an f-string it is HTML that says its source.
+
+    The tests read the sources in the built pages and compare the texts with the records.
+    """
+
+    def __init__(self, runs: Runs, metric: str, digits: int = 1, unit: str = ""):
+        sample = runs.last(metric)
+        spread = f" ± {sample.sd:.{digits}f}" if sample.n > 1 else ""
+        self.text = f"{sample.mean:.{digits}f}{spread}{unit}" if sample.n else "diverged"
+        self.source = {
+            "experiment": runs.experiment,
+            "cell": runs.cell,
+            "metric": metric,
+            "digits": digits,
+            "unit": unit,
+        }
+
+    @classmethod
+    def again(cls, source: str) -> "Quote":
+        """Return the quote that this source, as in the HTML, gives now."""
+        found = json.loads(source)
+        runs = load(found.pop("experiment")).select(**found.pop("cell"))
+        return cls(runs, **found)
+
+    @property
+    def html(self) -> str:
+        """The text, with its source in the element's value."""
+        return f'<data value="{escape(json.dumps(self.source), quote=True)}">{escape(self.text)}</data>'
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __format__(self, spec: str) -> str:
+        return self.html
+
+
 def table(
     groups: Mapping[str, Runs], metrics: Mapping[str, str], caption: str, digits: int = 1, first: str = "network"
 ) -> Table:
     """Return a row a group and a column a metric (``{"training error (%)": "train_error"}``): mean ± deviation."""
     rows = []
     for label, runs in groups.items():
-        samples = [runs.last(metric) for metric in metrics.values()]
-        cells = [_cell(sample, digits) for sample in samples]
-        lost = f" ({samples[0].diverged} more diverged)" if samples[0].diverged else ""
-        rows.append((label, *cells, f"{samples[0].n}{lost}"))
+        sample = runs.last(next(iter(metrics.values())))
+        lost = f" ({sample.diverged} more diverged)" if sample.diverged else ""
+        rows.append((label, *(Quote(runs, metric, digits) for metric in metrics.values()), f"{sample.n}{lost}"))
     return Table([first, *metrics, "seeds"], rows, f"{caption} {source(groups)}")
 
 
@@ -130,12 +168,6 @@ def source(groups: Mapping[str, Runs]) -> str:
     version = ", ".join(dict.fromkeys(record["versions"]["torch"].partition("+")[0] for record in records))
     names = " ".join(dict.fromkeys(runs.experiment for runs in groups.values()))
     return f"Recorded: {label}; {device}; PyTorch {version}; {when}; resnet-edu runs record {names}."
-
-
-def _cell(sample, digits: int) -> str:
-    if not sample.n:
-        return "diverged"
-    return f"{sample.mean:.{digits}f} ± {sample.sd:.{digits}f}" if sample.n > 1 else f"{sample.mean:.{digits}f}"
 
 
 def _sd(values: np.ndarray) -> np.ndarray:
