@@ -164,3 +164,13 @@ TORCHVISION = _table(
     },
     "% top-1 accuracy",
 )  # fmt: skip
+
+# CIFAR-10 test error (best epoch, chosen on the test set) of a much used PyTorch version of the paper's networks
+# with option A, by depth.
+IDELBAYEV2018 = _table("idelbayev2018", "README", {20: 8.27, 32: 7.37, 44: 6.90, 56: 6.61, 110: 6.32}, "% test error")
+
+# The same code's ResNet-56, trained six times by somebody else (best epoch of each).
+IDELBAYEV2018_RERUNS = tuple(
+    PaperFigure(value, "% test error", "bachlechner2020", "comment of 2020-03-27")
+    for value in (7.4, 7.29, 7.4, 6.89, 8.42, 7.95)
+)

@@ -168,12 +168,12 @@ def group(outcomes: Iterable[Outcome]) -> dict[tuple[str, int], list[Outcome]]:
 
 
 def mean_sd(values: Sequence[float], digits: int = 1) -> str:
-    """Return ``mean ± standard deviation`` of a sample (n - 1), as text."""
+    """Return ``mean ± standard deviation`` of a sample (n - 1), as text; a single value alone."""
     values = np.asarray(values, dtype=float)
     if not len(values):
         return "–"
-    spread = values.std(ddof=1) if len(values) > 1 else float("nan")
-    return f"{values.mean():.{digits}f} ± {spread:.{digits}f}"
+    spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{values.mean():.{digits}f}{spread}"
 
 
 def digit_samples(data: Dataset) -> Figure:
