@@ -1,8 +1,11 @@
+import html
+import re
 import xml.etree.ElementTree as ET
 
 import pytest
 
-from resnet_edu import blocks, figures, paper
+from resnet_edu import blocks, figures, paper, runs
+from resnet_edu.figures import bank
 from resnet_edu.training import Record
 from resnet_edu.trials import Outcome, Trial
 
@@ -55,3 +58,50 @@ def test_the_drawing_follows_the_block():
 def test_quoted_figures_name_their_place():
     for quoted in (*paper.HE2015_TABLE_2.values(), *paper.HE2015_TABLE_6.values()):
         assert quoted.place.startswith("Table") and quoted.key == "he2015" and 0 < quoted.value < 100
+
+
+def recorded(depth, seed, error, shortcut="A", diverged=None):
+    return {
+        "experiment": "one", "run": f"{depth}-{seed}", "seed": seed, "settings": {"depth": depth, "shortcut": shortcut},
+        "data": {"label": "digits"}, "versions": {"torch": "2.0+cpu"}, "device": "CPU",
+        "started": "2026-01-02T00:00:00Z",
+        "epochs": {"train_error": [90.0, error]}, "measured": {}, "diverged": diverged,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def cells():
+    records = [recorded(d, s, d + s, k) for d in (8, 20) for s in (0, 1, 2) for k in ("A", "none")]
+    every = runs.Runs("one", [*records, recorded(20, 3, 0.0, "A", "the loss became nan")])
+    return {"plain": every.select(shortcut="none"), "residual": every.select(shortcut="A")}
+
+
+def test_figures_of_records_say_spread_and_source(cells):
+    for figure in (
+        bank.curves(cells, "A caption.", "An alt text."),
+        bank.curves(cells, "A caption.", "An alt text.", log=True),
+        bank.by_setting(cells, "depth", "train_error", "A caption.", "An alt text."),
+    ):
+        assert figure.svg("light") != figure.svg("dark")
+        assert "one standard deviation over 3 to 4 seeds" in figure.caption
+        assert "digits; CPU; PyTorch 2.0; 2026-01-02; resnet-edu runs record one." in figure.caption
+
+
+def test_a_table_of_records_counts_what_diverged(cells):
+    rows = {name: of.select(depth=20) for name, of in cells.items()}
+    table = bank.table(rows, {"training error (%)": "train_error"}, "A caption.")
+    assert table.rows == [["plain", "21.0 ± 1.0", "3"], ["residual", "21.0 ± 1.0", "3 (1 more diverged)"]]
+
+
+def test_a_quote_can_be_taken_again_from_its_source(cells, monkeypatch):
+    monkeypatch.setattr(bank, "load", lambda name: runs.Runs(name, [*cells["plain"], *cells["residual"]]))
+    quote = bank.Quote(cells["plain"].select(depth=8), "train_error", 2, " %")
+    assert str(quote) == "9.00 ± 1.00 %"
+    (source, shown) = re.fullmatch('<data value="(.+)">(.+)</data>', f"{quote}").groups()
+    assert html.unescape(shown) == str(quote) == str(bank.Quote.again(html.unescape(source)))
+
+
+def test_line_styles_tell_groups_apart(cells):
+    styles = bank.styles(cells | {f"other {n}": cells["residual"] for n in range(3)})
+    assert styles["plain"]["color"] == figures.OFF and styles["residual"]["color"] == figures.ON
+    assert len({(one["color"], str(one["linestyle"])) for one in styles.values()}) == len(styles)
