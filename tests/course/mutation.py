@@ -6,7 +6,7 @@
 
 The notebook runs once. Before each answer cell the process forks for every variant that begins there, so a network
 that a notebook trains is trained once, and no variant sees what another one did. Tests that name nothing of what a
-variant changes are left out.
+variant defines are left out.
 """
 
 import gc
@@ -29,6 +29,7 @@ SOURCE = ROOT / "course" / "source"
 MUTANTS = Path(__file__).parent / "mutants"
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n.*?### END SOLUTION", re.M | re.S)
 HIDDEN = re.compile(r"^### BEGIN HIDDEN TESTS\n.*?### END HIDDEN TESTS\n?", re.M | re.S)
+DEFINES = re.compile(r"^(def |class |import |from |\w+ = )", re.M)
 TEST_LIMIT = 60  # seconds that a cell may take
 
 
@@ -131,7 +132,7 @@ def _main() -> None:
     for place, cell in enumerate(order):
         for variant, answers in job["variants"].items():
             if answers and min(map(order.index, answers)) == place:
-                rest = _concerned(order[place:-1], sources | answers, answers)  # without the summary
+                rest = order[place:] if variant == "stub" else _concerned(order[place:-1], sources | answers, answers)
                 results[variant] = _in_fork(partial(_run, rest, sources | answers, namespace, dict(failed), transform))
         failed = _run([cell], sources, namespace, failed, transform)
     results["solution"] = failed
@@ -139,13 +140,13 @@ def _main() -> None:
 
 
 def _concerned(order: list[str], sources: dict, answers: dict) -> list[str]:
-    """Leave out the tests that cannot see the changed answers: they name nothing that the answers define."""
+    """Leave out tests that name nothing of what the answers define, and cells that define nothing."""
     seen, rest = set(), []
     for cell in order:
         touched = cell in answers or seen & set(re.findall(r"\w+", sources[cell]))
         if touched:
             seen |= set(re.findall(r"^(?:def|class) (\w+)", sources[cell], re.M))
-        if touched or not cell.startswith("test_"):
+        if touched if cell.startswith("test_") else DEFINES.search(sources[cell]):
             rest.append(cell)
     return rest
 
