@@ -11,6 +11,7 @@ from dataclasses import asdict, fields, replace
 
 from resnet_edu import __version__
 from resnet_edu.blocks import MIXINGS, NORMALIZATIONS, SHORTCUTS
+from resnet_edu.cli_course import add_course
 from resnet_edu.cli_runs import add_runs
 
 CHOICES = {"schedule": "SCHEDULES", "precision": "PRECISIONS"}
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     _add_train(commands)
     add_runs(commands)
+    add_course(commands)
     doctor = commands.add_parser("doctor", help="say what this machine can do, and how to mend what is missing")
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)

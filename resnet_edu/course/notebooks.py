@@ -1,0 +1,365 @@
+"""Assignments and submissions as data: cells, questions, and which of a student's cells answers what.
+
+The format is nbgrader's, version 3: each cell's metadata hold a ``grade_id``; the text between ``### BEGIN SOLUTION``
+and ``### END SOLUTION`` is taken out for students, that between ``### BEGIN HIDDEN TESTS`` and
+``### END HIDDEN TESTS`` too. Only Python's own library is used here: a grading machine needs nothing else.
+"""
+
+import ast
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+CODE_STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
+TEXT_STUB = "YOUR ANSWER HERE"
+LARGE = 16 * 2**20  # bytes; a larger notebook is stripped of its outputs by a process of its own
+LARGEST = 1 << 30  # bytes
+LARGEST_SOURCE = 1 << 20  # characters; no answer is that long
+
+
+class UnreadableError(ValueError):
+    """A file is no notebook that could be graded; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a notebook: its name (``grade_id``), kind and text."""
+
+    name: str | None
+    kind: str  # code, markdown or raw
+    source: str
+    metadata: dict = field(default_factory=dict, compare=False)
+
+    @property
+    def nbgrader(self) -> dict:
+        """nbgrader's metadata, or an empty dictionary."""
+        found = self.metadata.get("nbgrader")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def is_grade(self) -> bool:
+        """Whether points are given for the cell."""
+        return self.nbgrader.get("grade") is True
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether a student writes the cell."""
+        return self.nbgrader.get("solution") is True
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the cell is a question with an automatic answer."""
+        return self.kind == "code" and self.is_grade and not self.is_answer
+
+    @property
+    def is_manual(self) -> bool:
+        """Whether a person reads the answer."""
+        return self.is_grade and self.is_answer
+
+    @property
+    def points(self) -> float:
+        """What the question is worth."""
+        return float(self.nbgrader.get("points", 0))
+
+    @cached_property
+    def stub(self) -> str:
+        """The text that students get."""
+        text = _cut(self.source, "SOLUTION", CODE_STUB if self.kind == "code" else TEXT_STUB)
+        if self.is_answer and "### BEGIN SOLUTION" not in self.source:
+            text = CODE_STUB if self.kind == "code" else TEXT_STUB
+        return _cut(text, "HIDDEN TESTS", None)
+
+    @cached_property
+    def visible(self) -> str:
+        """The test that students see."""
+        return _cut(self.source, "HIDDEN TESTS", None)
+
+    @cached_property
+    def hidden(self) -> str:
+        """The hidden test, on the lines where it stands in the cell; empty if there is none."""
+        lines, inside = [], False
+        for line in self.source.split("\n"):
+            begins, ends = "### BEGIN HIDDEN TESTS" in line, "### END HIDDEN TESTS" in line
+            inside = (inside or begins) and not ends
+            lines.append(line if inside and not begins else "")
+        return "\n".join(lines) if any(lines) else ""
+
+    @cached_property
+    def defines(self) -> frozenset[str]:
+        """Functions and classes that the cell defines at its top level."""
+        return frozenset(
+            node.name
+            for node in _statements(self.source)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        )
+
+    @cached_property
+    def binds(self) -> frozenset[str]:
+        """All names that the cell gives a value at its top level."""
+        names = set(self.defines)
+        for node in _statements(self.source):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+            elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                names |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        return frozenset(names)
+
+    @cached_property
+    def uses(self) -> frozenset[str]:
+        """All names that the cell mentions."""
+        return frozenset(n.id for s in _statements(self.source) for n in ast.walk(s) if isinstance(n, ast.Name))
+
+
+def _statements(source: str) -> list[ast.stmt]:
+    """Return the statements of a cell; lines for IPython alone (%, !) are skipped, wrong syntax gives none."""
+    lines = ["pass" if re.match(r"[%!]", line) else line for line in source.split("\n")]
+    lines = [re.sub(r"^(\s+)[%!].*", r"\1pass", line) for line in lines]
+    try:
+        return ast.parse("\n".join(lines)).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+
+
+def _cut(source: str, region: str, stub: str | None) -> str:
+    """Replace each marked region by a stub with the region's indent, as nbgrader does."""
+    lines, inside = [], False
+    for line in source.split("\n"):
+        if f"### BEGIN {region}" in line:
+            if inside:
+                raise ValueError(f"### BEGIN {region} stands inside another one: end the first with ### END {region}")
+            inside = True
+            indent = re.match(r"\s*", line)[0]
+            lines += [indent + part for part in stub.split("\n")] if stub else []
+        elif f"### END {region}" in line:
+            inside = False
+        elif not inside:
+            lines.append(line)
+    if inside:
+        raise ValueError(f"### BEGIN {region} has no ### END {region}")
+    return "\n".join(lines)
+
+
+def read(path: Path) -> dict:
+    """Return a notebook as JSON, each cell's source as one text and without outputs.
+
+    Raises ``UnreadableError`` for whatever a stranger may have sent.
+    """
+    if path.is_symlink() or not path.is_file():
+        raise UnreadableError("the file is a link or no file; hand in the notebook itself")
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise UnreadableError(f"the file has {size / 1e6:,.0f} MB; clear the outputs and hand in again")
+    try:
+        text = (_without_outputs(path) if size > LARGE else path.read_bytes()).decode("utf-8-sig")
+        notebook = json.loads(text)
+    except UnicodeDecodeError:
+        raise UnreadableError("the file is not UTF-8 text; download it again as .ipynb") from None
+    except (ValueError, RecursionError) as error:
+        reason = "the file is empty" if size == 0 else f"the file is no JSON ({str(error)[:80]})"
+        raise UnreadableError(f"{reason}; download it again as .ipynb") from None
+    return _normal(notebook)
+
+
+def _normal(notebook: object) -> dict:
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if not isinstance(cells, list):
+        raise UnreadableError("the file holds no list of cells; save it as a notebook of format 4")
+    kept = []
+    for cell in cells:
+        source = cell.get("source", "") if isinstance(cell, dict) else None
+        if isinstance(source, list) and all(isinstance(line, str) for line in source):
+            source = "".join(source)
+        if not isinstance(source, str) or cell.get("cell_type") not in ("code", "markdown", "raw"):
+            raise UnreadableError("a cell is none of code, markdown or raw with a text; download the notebook again")
+        if len(source) > LARGEST_SOURCE:
+            raise UnreadableError(f"a cell has {len(source):,} characters, more than {LARGEST_SOURCE:,}; shorten it")
+        if "\0" in source or re.search("[\ud800-\udfff]", source):
+            raise UnreadableError("a cell holds characters that are no text; type them again")
+        metadata = cell.get("metadata")
+        kept.append({**cell, "source": source, "metadata": metadata if isinstance(metadata, dict) else {}})
+        kept[-1].pop("outputs", None)
+    return {**notebook, "cells": kept}
+
+
+STRIP = """
+import json, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+notebook = json.load(open(sys.argv[1], encoding="utf-8-sig"))
+for cell in notebook["cells"]:
+    cell.pop("outputs", None); cell.pop("attachments", None)
+    if len(str(cell["source"])) > 2 ** 21: cell["source"] = " " * 2 ** 21
+sys.stdout.write(json.dumps({"cells": notebook["cells"]}))
+"""
+
+
+def _without_outputs(path: Path) -> bytes:
+    """Read a very large notebook in a process of its own, so that this one does not grow."""
+    try:
+        done = subprocess.run([sys.executable, "-I", "-c", STRIP, str(path)], capture_output=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        done = None
+    if done is None or done.returncode or len(done.stdout) > LARGE:
+        size = path.stat().st_size / 1e6
+        raise UnreadableError(f"the file has {size:,.0f} MB and cannot be read; clear the outputs and hand in again")
+    return done.stdout
+
+
+def cells_of(notebook: dict) -> list[Cell]:
+    """Return the cells of a notebook that ``read`` returned."""
+    cells = []
+    for cell in notebook["cells"]:
+        metadata = cell["metadata"]
+        known = metadata.get("nbgrader")
+        name = known.get("grade_id") if isinstance(known, dict) else None
+        name = name or cell.get("id") or metadata.get("id")  # Colab keeps a cell's id in the metadata
+        cells.append(Cell(name if isinstance(name, str) else None, cell["cell_type"], cell["source"], metadata))
+    return cells
+
+
+def write(notebook: dict, path: Path) -> None:
+    """Write a notebook as Jupyter does: one line of text a line, keys in order."""
+    cells = [{**cell, "source": cell["source"].splitlines(keepends=True)} for cell in notebook["cells"]]
+    text = json.dumps({**notebook, "cells": cells}, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The source of an assignment: its cells with solutions and hidden tests."""
+
+    name: str
+    path: Path
+    notebook: dict
+    cells: tuple[Cell, ...]
+
+    @classmethod
+    def load(cls, course: Path, name: str, seed: int | None = None) -> "Assignment":
+        """Load ``source/NAME/NAME.ipynb``; a ``seed`` replaces the number behind ``CLASS_SEED =``."""
+        path = course / "source" / name / f"{name}.ipynb"
+        if not path.is_file():
+            raise ValueError(f"there is no assignment {name!r}; there are: {', '.join(names(course)) or 'none'}")
+        notebook = read(path)
+        if seed is not None:
+            changed = 0
+            for cell in notebook["cells"]:
+                cell["source"], count = re.subn(
+                    r"^CLASS_SEED = \d+", f"CLASS_SEED = {seed}", cell["source"], flags=re.M
+                )
+                changed += count
+            if changed != 1:
+                raise ValueError(f"{name} has {changed} lines 'CLASS_SEED = …', must have one to take a seed")
+        return cls(name, path, notebook, tuple(cells_of(notebook)))
+
+    @property
+    def tests(self) -> list[Cell]:
+        """The questions that are tested."""
+        return [cell for cell in self.cells if cell.is_test]
+
+    @property
+    def manual(self) -> list[Cell]:
+        """The questions that a person reads."""
+        return [cell for cell in self.cells if cell.is_manual]
+
+    @property
+    def possible(self) -> float:
+        """The points of all questions."""
+        return sum(cell.points for cell in self.cells if cell.is_grade)
+
+    @cached_property
+    def checksum(self) -> str:
+        """A checksum of all that decides a grade."""
+        return hashlib.sha256(json.dumps([[c.name, c.source, c.nbgrader] for c in self.cells]).encode()).hexdigest()
+
+    @cached_property
+    def release(self) -> dict:
+        """The notebook for students: no solutions, hidden tests or outputs; as ``nbgrader generate_assignment``."""
+        cells = []
+        for cell, raw in zip(self.cells, self.notebook["cells"], strict=True):
+            metadata = {**raw["metadata"]}
+            if cell.nbgrader:
+                if cell.is_answer or cell.is_grade or cell.nbgrader.get("locked"):
+                    metadata["deletable"] = False
+                    if not cell.is_answer:
+                        metadata["editable"] = False
+                metadata["nbgrader"] = {**cell.nbgrader, "cell_type": cell.kind, "checksum": _checksum(cell)}
+            made = {**raw, "source": cell.stub, "metadata": metadata}
+            if cell.kind == "code":
+                made |= {"outputs": [], "execution_count": None}
+            cells.append(made)
+        return {**self.notebook, "cells": cells}
+
+
+def _checksum(cell: Cell) -> str:
+    """nbgrader's checksum of a released cell: it tells nbgrader which cells a student changed."""
+    locked = not cell.is_answer and (cell.is_grade or bool(cell.nbgrader.get("locked")))
+    text = f"{cell.stub}{cell.kind}{cell.is_grade}{cell.is_answer}{locked}{cell.name}"
+    return hashlib.md5((text + (str(cell.points) if cell.is_grade else "")).encode()).hexdigest()
+
+
+def names(course: Path) -> list[str]:
+    """Return the names of a course's assignments."""
+    return sorted(path.stem for path in course.glob("source/*/*.ipynb") if path.parent.name == path.stem)
+
+
+@dataclass
+class Answers:
+    """A student's answers by the name of the source's cell, what is odd about them, and what was left aside."""
+
+    by_name: dict[str, Cell]
+    missing: list[str]
+    notes: list[str]
+    left_aside: list[Cell]
+
+
+def find_answers(assignment: Assignment, submission: list[Cell]) -> Answers:
+    """Find the answer to each question: by its name, else by the function or class that it defines.
+
+    Everything else of a submission is left aside: what is not an answer comes from the source. So a cell deleted,
+    doubled, edited or pasted into another notebook costs nothing.
+    """
+    found, missing, notes, used = {}, [], [], set()
+    locked = {cell.stub.strip() for cell in assignment.cells if not cell.is_answer}
+    for place, cell in enumerate(assignment.cells):
+        if not cell.is_answer:
+            continue
+        mine = [i for i, other in enumerate(submission) if other.name == cell.name and other.kind == cell.kind]
+        needed = Cell(cell.name, cell.kind, cell.stub).defines
+        if cell.kind == "code" and needed:
+            mine += [i for i, c in enumerate(submission) if i not in mine and c.kind == "code" and needed <= c.defines]
+        elif not mine:
+            mine = _after_the_prompt(assignment.cells, place, submission)
+        mine = [i for i in sorted(mine) if submission[i].source.strip() not in locked]
+        written = [i for i in mine if _same(submission[i].source) != _same(cell.stub)]
+        complete = [i for i in written if needed <= submission[i].defines] or written
+        if len({_same(submission[i].source) for i in complete}) > 1:
+            notes.append(f"several answers stand in the notebook for {cell.name}; the last one counts")
+        chosen = (complete or mine or [None])[-1]
+        if chosen is None:
+            missing.append(cell.name)
+            continue
+        used |= set(mine)
+        found[cell.name] = submission[chosen]
+    aside = [
+        c for i, c in enumerate(submission) if i not in used and c.kind == "code" and c.source.strip() not in locked
+    ]
+    return Answers(found, missing, notes, aside)
+
+
+def _after_the_prompt(cells: tuple[Cell, ...], place: int, submission: list[Cell]) -> list[int]:
+    """Find an answer without a name: the cell that follows the question's text."""
+    prompt = cells[place - 1].stub.strip() if place else ""
+    for i, cell in enumerate(submission[:-1]):
+        if prompt and cell.source.strip() == prompt and submission[i + 1].kind == cells[place].kind:
+            return [i + 1]
+    return []
+
+
+def _same(source: str) -> str:
+    return re.sub(r"\s+", "", source)
