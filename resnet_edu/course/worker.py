@@ -258,7 +258,12 @@ def _shell():
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"
-    return InteractiveShell.instance(config=config)
+
+    class Shell(InteractiveShell):
+        def enable_gui(self, gui=None):
+            """Do nothing: ``%matplotlib`` asks for a window."""
+
+    return Shell.instance(config=config)
 
 
 def _watched() -> dict[tuple[str, str], object]:

@@ -6,6 +6,8 @@ from pathlib import Path
 STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
 RELU = "def relu(x):\n    return np.maximum(x, 0)"
 RESIDUAL = "def residual(x, f):\n    return f(x) + x"
+STUB_RELU = f"def relu(x):\n    {STUB}".replace("\nraise", "\n    raise")
+STUB_RESIDUAL = f"def residual(x, f):\n    {STUB}".replace("\nraise", "\n    raise")
 CANARIES = ("CANARY_SOLUTION_relu_7f3a", "CANARY_SOLUTION_residual_7f3a", "CANARY_HIDDEN_relu_7f3a",
             "CANARY_HIDDEN_residual_7f3a", "CANARY_RUBRIC_7f3a")  # fmt: skip
 
