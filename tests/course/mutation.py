@@ -122,7 +122,7 @@ def _main() -> None:
     if job["only_visible"]:
         sources = {cell: HIDDEN.sub("", source) for cell, source in sources.items()}
     transform = TransformerManager().transform_cell  # the install cell has a %pip, which is not reached
-    for module in ("torch", "resnet_edu.accounting", "resnet_edu.interventions"):
+    for module in ("torch", "torch._dynamo", "resnet_edu.accounting", "resnet_edu.interventions"):
         importlib.import_module(module)  # once, before the forks
     gc.freeze()
     signal.signal(signal.SIGALRM, _too_long)

@@ -1,5 +1,6 @@
 """A recursive count, a loop with chunks for prediction, stages from a table."""
 
+
 # %% make_stage
 def make_stage(block, in_channels, channels, count, stride):
     stage = nn.Sequential()

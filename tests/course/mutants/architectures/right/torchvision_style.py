@@ -1,5 +1,6 @@
 """As torchvision writes it: _make_layer's habits, downsample None, an average pooling module."""
 
+
 # %% own_blocks
 class BasicBlock(nn.Module):
     expansion = 1

@@ -1,5 +1,6 @@
 """Copies of the module where it is measured, closed forms elsewhere."""
 
+
 # %% conv_parameters
 def conv_parameters(in_channels, out_channels, kernel, groups=1):
     per_group = (in_channels // groups) * (out_channels // groups) * kernel * kernel

@@ -1,5 +1,6 @@
 """The branch as one sequence, names given afterwards; counts taken from built layers."""
 
+
 # %% bottleneck
 class Bottleneck(nn.Module):
     expansion = 4

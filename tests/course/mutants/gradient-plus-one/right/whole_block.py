@@ -1,5 +1,6 @@
 """Differentiates the whole block; keeps the matrices' shapes in a loop over entries."""
 
+
 # %% jacobian
 def jacobian(function, x):
     x = x.detach().requires_grad_(True)

@@ -1,5 +1,6 @@
 """Methods replaced on the copy, order lists, exact fractions."""
 
+
 # %% error
 @torch.no_grad()
 def error(network, images, labels):

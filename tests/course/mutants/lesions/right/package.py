@@ -1,5 +1,6 @@
 """What the package has, where the question allows it; floating-point recursion."""
 
+
 # %% error
 def error(network, images, labels):
     before = {module: module.training for module in network.modules()}
