@@ -21,7 +21,8 @@ def main(held: list[str]) -> None:
         constraints.write_text("\n".join(held))
         subprocess.run(
             [sys.executable, "-m", "uv", "pip", "compile", "--universal", "--python-version", "3.11",
-             "--extra", "book", "--extra", "dev", "--constraint", str(constraints), "--no-header", "--no-annotate",
+             "--extra", "book", "--extra", "course", "--extra", "dev", "--constraint", str(constraints),
+             "--no-header", "--no-annotate",
              "--no-emit-index-url", "--quiet", "--output-file", str(result), str(ROOT / "pyproject.toml")],
             check=True, cwd=ROOT,
         )  # fmt: skip

@@ -1,0 +1,138 @@
+"""Reading notebooks, making releases and finding answers again."""
+
+import json
+import random
+
+import fixture
+import nbformat
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resnet_edu.course import notebooks
+from resnet_edu.course.notebooks import Assignment, Cell, UnreadableError, cells_of, find_answers
+
+
+@pytest.fixture(scope="module")
+def assignment(tmp_path_factory):
+    return Assignment.load(fixture.course(tmp_path_factory.mktemp("notebooks")), "hw1")
+
+
+def test_a_release_has_stubs_and_no_secrets(assignment, tmp_path):
+    notebooks.write(assignment.release, tmp_path / "hw1.ipynb")
+    text = (tmp_path / "hw1.ipynb").read_text()
+    assert not [canary for canary in fixture.CANARIES if canary in text]
+    made = nbformat.read(tmp_path / "hw1.ipynb", as_version=4)
+    nbformat.validate(made)
+    cells = {cell.id: cell for cell in made.cells}
+    assert cells["relu"].source == "def relu(x):\n    # YOUR CODE HERE\n    raise NotImplementedError()"
+    assert cells["why"].source == "YOUR ANSWER HERE"
+    assert "test_relu()" in cells["test_relu"].source
+    assert cells["test_relu"].metadata.editable is False and "editable" not in cells["relu"].metadata
+
+
+def test_hidden_tests_keep_their_lines(assignment):
+    cell = next(cell for cell in assignment.cells if cell.name == "test_relu")
+    lines = cell.source.split("\n")
+    for number, line in enumerate(cell.hidden.split("\n")):
+        assert line in ("", lines[number])
+    assert "### " not in cell.hidden and "def test_relu" not in cell.hidden
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("### BEGIN SOLUTION\nx = 1", "has no ### END SOLUTION"),
+        ("### BEGIN SOLUTION\n### BEGIN SOLUTION\n### END SOLUTION", "stands inside another one"),
+    ],
+)
+def test_unbalanced_marks_are_an_error(source, message):
+    with pytest.raises(ValueError, match=message):
+        _ = Cell("a", "code", source, {"nbgrader": {"solution": True}}).stub
+
+
+MANGLES = {
+    "delete": lambda cells, i: cells[:i] + cells[i + 1 :],
+    "double": lambda cells, i: [*cells[: i + 1], cells[i], *cells[i + 1 :]],
+    "edit": lambda cells, i: [*cells[:i], {**cells[i], "source": "# changed"}, *cells[i + 1 :]],
+    "forget": lambda cells, i: [*cells[:i], {**cells[i], "metadata": {}, "id": "x"}, *cells[i + 1 :]],
+}
+
+
+@given(st.lists(st.tuples(st.sampled_from(sorted(MANGLES)), st.integers(0, 30)), max_size=12), st.booleans())
+def test_answers_survive_whatever_happens_to_other_cells(assignment, steps, shuffle):
+    """Delete, double, edit and strip cells that are no answers, in any order: the same answers are found."""
+    cells = fixture.submission()["cells"]
+    for what, place in steps:
+        if place < len(cells) and not cells[place]["metadata"].get("nbgrader", {}).get("solution"):
+            cells = MANGLES[what](cells, place)
+    if shuffle:
+        random.Random(0).shuffle(cells)
+    found = find_answers(assignment, cells_of({"cells": cells}))
+    assert {name: cell.source for name, cell in found.by_name.items()} == {
+        "relu": fixture.RELU, "residual": fixture.RESIDUAL, "why": "The gradient keeps a 1."
+    }  # fmt: skip
+    assert not found.missing and not found.notes
+
+
+@given(st.sets(st.sampled_from(["relu", "residual"])))
+def test_code_is_found_by_what_it_defines(assignment, names):
+    cells = fixture.submission()["cells"]
+    for cell in cells:
+        if cell["id"] in names:
+            cell["metadata"], cell["id"] = {}, "new"
+    found = find_answers(assignment, cells_of({"cells": cells}))
+    assert found.by_name["relu"].source == fixture.RELU and found.by_name["residual"].source == fixture.RESIDUAL
+
+
+def test_a_written_answer_beats_a_stub_that_stayed_behind(assignment):
+    made = fixture.submission(relu=fixture.STUB_RELU)
+    made["cells"].insert(1, {"cell_type": "code", "metadata": {}, "source": fixture.RELU, "id": "own"})
+    assert find_answers(assignment, cells_of(made)).by_name["relu"].source == fixture.RELU
+
+
+KEYS = st.sampled_from(["cells", "source", "cell_type", "metadata", "nbgrader", "grade_id", "id"]) | st.text(max_size=3)
+VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.sampled_from(["code", "markdown"])
+
+
+@settings(max_examples=60)
+@given(
+    st.recursive(VALUES, lambda one: st.lists(one, max_size=3) | st.dictionaries(KEYS, one, max_size=4), max_leaves=8)
+)
+def test_any_json_is_a_notebook_or_unreadable(tmp_path_factory, assignment, value):
+    path = tmp_path_factory.getbasetemp() / "any.ipynb"
+    path.write_text(json.dumps(value))
+    try:
+        find_answers(assignment, cells_of(notebooks.read(path)))
+    except UnreadableError as error:
+        assert str(error)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_notebook_or_unreadable(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "bytes.ipynb"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableError):
+        notebooks.read(path)
+
+
+def test_writing_twice_changes_nothing_and_text_editors_bring_no_change(assignment, tmp_path):
+    path = tmp_path / "hw1.ipynb"
+    notebooks.write(assignment.release, path)
+    first = path.read_bytes()
+    notebooks.write(notebooks.read(path) | {"cells": assignment.release["cells"]}, path)
+    assert path.read_bytes() == first
+    nbformat.write(nbformat.read(path, as_version=4), path)
+    assert path.read_bytes() == first
+
+
+def test_an_unknown_assignment_is_named(tmp_path):
+    with pytest.raises(ValueError, match="there is no assignment 'hw2'; there are: hw1"):
+        Assignment.load(fixture.course(tmp_path), "hw2")
+
+
+def test_a_seed_needs_a_place(tmp_path):
+    course = fixture.course(tmp_path)
+    fixture.save(course / "source/hw1/hw1.ipynb", fixture.without(fixture.source(), "setup"))
+    with pytest.raises(ValueError, match="has 0 lines 'CLASS_SEED = …', must have one"):
+        Assignment.load(course, "hw1", seed=3)
