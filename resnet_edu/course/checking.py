@@ -182,7 +182,7 @@ def _returning_nothing(cell: Cell) -> str:
     forms = {ast.ClassDef: "class {0}:\n    def __init__(self, *_, **__): pass", None: "def {0}(*_, **__): return None"}
     return "\n\n".join(
         forms.get(type(node), forms[None]).format(node.name)
-        for node in notebooks._statements(cell.stub)
+        for node in notebooks.statements(cell.stub)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     )
 

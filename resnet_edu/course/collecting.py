@@ -72,8 +72,8 @@ def collect(course: Path, name: str, download: Path, origin: str, roster: Path |
         found.setdefault(student, []).append(entry)
     chosen = []
     for student, entries in sorted(found.items()):
-        named = [entry for entry in entries if _plain_name(entry.file) == _plain_name(f"{name}.ipynb")]
-        others = {_plain_name(entry.file) for entry in entries if entry not in named}
+        named = [entry for entry in entries if plain_name(entry.file) == plain_name(f"{name}.ipynb")]
+        others = {plain_name(entry.file) for entry in entries if entry not in named}
         if not named and len(others) > 1:
             left += [
                 (entry.file, f"{student} handed in several notebooks, none called {name}.ipynb") for entry in entries
@@ -159,7 +159,7 @@ def _entry(origin: str, path: str, read: Callable, when: tuple) -> Entry | str |
     return Entry(student_id(who), "", path, False, when, read) if student_id(who) else None
 
 
-def _plain_name(path: str) -> str:
+def plain_name(path: str) -> str:
     """Return a file's name without what Canvas, Colab and browsers add to it."""
     name = PurePosixPath(path.replace("\\", "/")).name
     match = CANVAS.fullmatch(name) or MOODLE.fullmatch(name)

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from resnet_edu.course.collecting import _plain_name
+from resnet_edu.course.collecting import plain_name
 from resnet_edu.course.exporting import gradescope_results
 from resnet_edu.course.grading import grade, imports, notebook_of, result
 from resnet_edu.course.notebooks import Assignment, UnreadableError
@@ -54,7 +54,7 @@ def _submitted(folder: Path, name: str) -> Path:
     """Return the notebook: the one with the assignment's name, whatever a browser or Colab added to it."""
     with contextlib.suppress(UnreadableError):
         return notebook_of(folder, name)
-    matching = [p for p in sorted(folder.rglob("*.ipynb")) if _plain_name(p.name) == f"{name}.ipynb".lower()]
+    matching = [p for p in sorted(folder.rglob("*.ipynb")) if plain_name(p.name) == f"{name}.ipynb".lower()]
     if len(matching) == 1:
         return matching[0]
     return notebook_of(folder, name)

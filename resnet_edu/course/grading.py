@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import queue
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -184,12 +183,12 @@ def grade(assignment: Assignment, path: Path, sandbox: Sandbox, limits: Limits) 
             flags += [flag] if flag else []
             passed = reply["outcome"] == "passed"
             questions.append(
-                _question(cell, reply["outcome"], cell.points if passed else 0.0, message, reply.get("hidden"))
+                question_result(cell, reply["outcome"], cell.points if passed else 0.0, message, reply.get("hidden"))
             )
         elif cell.is_manual:
             answer = answers.by_name.get(cell.name)
-            written = answer is not None and notebooks._same(answer.source) != notebooks._same(cell.stub)
-            questions.append(_question(cell, "needs_marking" if written else "unanswered", None, ""))
+            written = answer is not None and notebooks.squeezed(answer.source) != notebooks.squeezed(cell.stub)
+            questions.append(question_result(cell, "needs_marking" if written else "unanswered", None, ""))
             questions[-1]["answer"] = answer.source[:LONGEST_ANSWER] if written else ""
     outcomes = {reply["outcome"] for reply in (*trace.tests.values(), *trace.cells.values())}
     flags = list(dict.fromkeys(flags))
@@ -204,7 +203,8 @@ def _is_another(assignment: Assignment, answers: Answers, cells: list[Cell]) -> 
     return not answers.by_name or (2 * len(answers.by_name) <= len(wanted) and foreign > len(cells) / 2)
 
 
-def _question(cell: Cell, outcome: str, points: float | None, message: str, hidden: bool | None = None) -> dict:
+def question_result(cell: Cell, outcome: str, points: float | None, message: str, hidden: bool | None = None) -> dict:
+    """Return one question of a result; ``points`` is nothing while a person has to read the answer."""
     return {
         "id": cell.name,
         "kind": "manual" if cell.is_manual else "automatic",
@@ -324,10 +324,10 @@ def grade_class(
         except (UnreadableError, OSError) as error:
             found = result(assignment, "unreadable", str(error))
         done += 1
-        yield done, total, _save(course, expected.get(student, Student(student)), found, found.get("fingerprint"))
+        yield done, total, save(course, expected.get(student, Student(student)), found, found.get("fingerprint"))
     for student, found, mark in _run_all(course, assignment, kind, limits, min(jobs, len(work)), image, work):
         done += 1
-        yield done, total, _save(course, expected.get(student, Student(student)), found, mark)
+        yield done, total, save(course, expected.get(student, Student(student)), found, mark)
 
 
 def _run_all(course, assignment, kind, limits, jobs, image, work):
@@ -338,16 +338,19 @@ def _run_all(course, assignment, kind, limits, jobs, image, work):
     sandboxes = [Sandbox(kind, course, limits, modules, slot, image) for slot in range(jobs)]
     for sandbox in sandboxes:
         idle.put(sandbox)
-    stop = threading.Event()
 
     def one(student: str, path: Path, mark: str):
-        if stop.is_set():
-            raise KeyboardInterrupt
         sandbox = idle.get()
         try:
             if sandbox.process is None:
                 sandbox.start()
             return student, grade(assignment, path, sandbox, limits), mark
+        except SandboxError:
+            raise
+        except Exception as error:  # whatever one submission does to the grader, the others are graded
+            sandbox.stop()
+            text = f"the grader failed on it, please report this: {type(error).__name__}: {error}"
+            return student, result(assignment, "crashed", text), None
         finally:
             idle.put(sandbox)
 
@@ -359,17 +362,16 @@ def _run_all(course, assignment, kind, limits, jobs, image, work):
             for future in ready:
                 yield future.result()
     finally:
-        stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
         for sandbox in sandboxes:
-            sandbox.stop()
+            sandbox.close()
 
 
 def imports(assignment: Assignment) -> list[str]:
     """Return the modules that the source's own cells import: they are loaded once, before any submission."""
     found = {"numpy", "torch"}
     for cell in assignment.cells:
-        for node in (n for s in notebooks._statements(cell.source) for n in ast.walk(s)) if cell.kind == "code" else ():
+        for node in (n for s in notebooks.statements(cell.source) for n in ast.walk(s)) if cell.kind == "code" else ():
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -385,7 +387,8 @@ def code_digest() -> str:
     return total.hexdigest()
 
 
-def _save(course: Path, student: Student, found: dict, mark: str | None) -> dict:
+def save(course: Path, student: Student, found: dict, mark: str | None) -> dict:
+    """Write a student's result and return it whole; ``mark`` tells later runs what it was made from."""
     path = course / "results" / found["assignment"] / f"{student.id}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     complete = {"student": student.id, "name": student.name, **found, "fingerprint": mark}

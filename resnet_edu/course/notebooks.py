@@ -94,7 +94,7 @@ class Cell:
         """Functions and classes that the cell defines at its top level."""
         return frozenset(
             node.name
-            for node in _statements(self.source)
+            for node in statements(self.source)
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         )
 
@@ -102,7 +102,7 @@ class Cell:
     def binds(self) -> frozenset[str]:
         """All names that the cell gives a value at its top level."""
         names = set(self.defines)
-        for node in _statements(self.source):
+        for node in statements(self.source):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
             elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -112,10 +112,10 @@ class Cell:
     @cached_property
     def uses(self) -> frozenset[str]:
         """All names that the cell mentions."""
-        return frozenset(n.id for s in _statements(self.source) for n in ast.walk(s) if isinstance(n, ast.Name))
+        return frozenset(n.id for s in statements(self.source) for n in ast.walk(s) if isinstance(n, ast.Name))
 
 
-def _statements(source: str) -> list[ast.stmt]:
+def statements(source: str) -> list[ast.stmt]:
     """Return the statements of a cell; lines for IPython alone (%, !) are skipped, wrong syntax gives none."""
     lines = ["pass" if re.match(r"[%!]", line) else line for line in source.split("\n")]
     lines = [re.sub(r"^(\s+)[%!].*", r"\1pass", line) for line in lines]
@@ -336,9 +336,9 @@ def find_answers(assignment: Assignment, submission: list[Cell]) -> Answers:
         elif not mine:
             mine = _after_the_prompt(assignment.cells, place, submission)
         mine = [i for i in sorted(mine) if submission[i].source.strip() not in locked]
-        written = [i for i in mine if _same(submission[i].source) != _same(cell.stub)]
+        written = [i for i in mine if squeezed(submission[i].source) != squeezed(cell.stub)]
         complete = [i for i in written if needed <= submission[i].defines] or written
-        if len({_same(submission[i].source) for i in complete}) > 1:
+        if len({squeezed(submission[i].source) for i in complete}) > 1:
             notes.append(f"several answers stand in the notebook for {cell.name}; the last one counts")
         chosen = (complete or mine or [None])[-1]
         if chosen is None:
@@ -361,5 +361,6 @@ def _after_the_prompt(cells: tuple[Cell, ...], place: int, submission: list[Cell
     return []
 
 
-def _same(source: str) -> str:
+def squeezed(source: str) -> str:
+    """Return a text without spaces and line ends, to compare texts that editors have touched."""
     return re.sub(r"\s+", "", source)

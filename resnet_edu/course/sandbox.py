@@ -153,10 +153,13 @@ class Sandbox:
         self.kind, self.course, self.limits, self.modules = kind, course.resolve(), limits, modules
         self.slot, self.image = slot, image
         self.process = self.folder = None
+        self.closed = False
 
     def start(self) -> dict:
         """Start the worker; return what it says about itself."""
         self.stop()
+        if self.closed:
+            raise SandboxError("the grading was stopped")
         root, uid, work = os.getuid() == 0, None, "/tmp/work"
         inherited = None
         if self.kind == "bwrap":
@@ -172,8 +175,8 @@ class Sandbox:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=inherited
         )
         limits = asdict(self.limits) | {"file": self.limits.disk}
-        if not (root and uid is None) and not _limits_processes_by_user_only():
-            limits["threads"] = 1 << 20  # it would count what the instructor runs
+        if uid is None and not (self.kind == "bwrap" and _counts_processes_by_namespace()):
+            limits["threads"] = 1 << 20  # the count would hold what this user runs elsewhere; the warden counts, too
         try:
             return self.ask("configure", 120, limits=limits, modules=self.modules, uid=uid, folder=work)
         except SandboxError:
@@ -184,14 +187,15 @@ class Sandbox:
 
     def ask(self, op: str, seconds: float, **request) -> dict:
         """Send a request and wait for its reply; raise ``SandboxError`` if none comes."""
-        if self.process is None:
+        process = self.process
+        if process is None:
             raise SandboxError("the sandbox is not running")
         line = json.dumps({"op": op, **request}).encode() + b"\n"
         deadline, reply = time.monotonic() + seconds, b""
-        pipe = self.process.stdout.fileno()
         try:
-            self.process.stdin.write(line)
-            self.process.stdin.flush()
+            pipe = process.stdout.fileno()
+            process.stdin.write(line)
+            process.stdin.flush()
             while not reply.endswith(b"\n"):
                 left = deadline - time.monotonic()
                 if left <= 0 or len(reply) > 2 * MIB or not select.select([pipe], [], [], left)[0]:
@@ -207,22 +211,27 @@ class Sandbox:
             raise SandboxError("the sandbox gave no answer")
         return answer
 
+    def close(self) -> None:
+        """End the worker for good: nothing starts it again."""
+        self.closed = True
+        self.stop()
+
     def stop(self) -> None:
         """End the worker and everything in the sandbox."""
-        if self.process is not None:
+        process, self.process = self.process, None
+        folder, self.folder = self.folder, None
+        if process is not None:
             with contextlib.suppress(OSError):
-                self.process.stdin.close()  # the warden kills what it has started, then ends
+                process.stdin.close()  # the warden kills what it has started, then ends
             try:
-                self.process.wait(5)
+                process.wait(5)
             except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-            self.process.stdout.close()
-            self.process.stderr.close()
-            self.process = None
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder = None
+                process.kill()
+                process.wait()
+            process.stdout.close()
+            process.stderr.close()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _everyone_can_read(*paths: str | Path) -> bool:
@@ -234,9 +243,7 @@ def _everyone_can_read(*paths: str | Path) -> bool:
     )
 
 
-def _limits_processes_by_user_only() -> bool:
-    """Return whether a limit on threads counts the sandbox alone: Linux 5.14 and later, or a user of its own."""
-    if os.getuid() == 0:
-        return True
+def _counts_processes_by_namespace() -> bool:
+    """Return whether a limit on threads counts a user namespace by itself, as Linux does since 5.14."""
     release = platform.release().split(".")
     return (int(release[0]), int(release[1].split("-")[0])) >= (5, 14)

@@ -3,7 +3,7 @@
 import ast
 import builtins
 
-from resnet_edu.course.notebooks import Assignment, Cell, _statements
+from resnet_edu.course.notebooks import Assignment, Cell, statements
 
 MODULES = {
     "_ctypes", "_thread", "builtins", "ctypes", "faulthandler", "gc", "importlib", "inspect", "marshal",
@@ -25,7 +25,7 @@ def suspicious(assignment: Assignment, cell: Cell) -> list[str]:
     """
     found = set()
     given = {name for source in assignment.cells if source.name == cell.name for name in _words(source.stub)}
-    for node in (n for s in _statements(cell.source) for n in ast.walk(s)):
+    for node in (n for s in statements(cell.source) for n in ast.walk(s)):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names} & MODULES
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -45,7 +45,7 @@ def suspicious(assignment: Assignment, cell: Cell) -> list[str]:
     taken = cell.binds & (locked | set(dir(builtins))) - {n for c in assignment.cells if c.is_answer for n in c.binds}
     imported = {
         (alias.asname or alias.name).split(".")[0]
-        for s in _statements(cell.source) if isinstance(s, ast.Import | ast.ImportFrom) for alias in s.names
+        for s in statements(cell.source) if isinstance(s, ast.Import | ast.ImportFrom) for alias in s.names
     }  # fmt: skip
     return flags + [f"{cell.name} gives another meaning to {name}" for name in sorted(taken - imported)]
 
@@ -53,7 +53,7 @@ def suspicious(assignment: Assignment, cell: Cell) -> list[str]:
 def _words(source: str) -> set[str]:
     return {
         value
-        for s in _statements(source)
+        for s in statements(source)
         for n in ast.walk(s)
         for value in (getattr(n, "id", None), getattr(n, "attr", None), getattr(n, "name", None))
         if isinstance(value, str)

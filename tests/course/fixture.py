@@ -9,7 +9,7 @@ RESIDUAL = "def residual(x, f):\n    return f(x) + x"
 STUB_RELU = f"def relu(x):\n    {STUB}".replace("\nraise", "\n    raise")
 STUB_RESIDUAL = f"def residual(x, f):\n    {STUB}".replace("\nraise", "\n    raise")
 CANARIES = ("CANARY_SOLUTION_relu_7f3a", "CANARY_SOLUTION_residual_7f3a", "CANARY_HIDDEN_relu_7f3a",
-            "CANARY_HIDDEN_residual_7f3a", "CANARY_RUBRIC_7f3a")  # fmt: skip
+            "CANARY_HIDDEN_residual_7f3a", "CANARY_MODEL_7f3a")  # fmt: skip
 
 
 def cell(name, kind, source, grade=False, solution=False, points=None):
@@ -53,7 +53,7 @@ def source():
              'assert np.allclose(residual(x, np.sin), np.sin(x) + x), "the shortcut must pass x on unchanged"'
              "\n### END HIDDEN TESTS", grade=True, points=3),
         cell("why_text", "markdown", "## Question 3: why add? (2 points)\n\nA person reads your answer."),
-        cell("why", "markdown", "### BEGIN SOLUTION\nCANARY_RUBRIC_7f3a\n\n**Model answer.** The gradient gets a 1.\n\n"
+        cell("why", "markdown", "### BEGIN SOLUTION\nCANARY_MODEL_7f3a\n\n**Model answer.** The gradient gets a 1.\n\n"
              "**Rubric.** One point for the gradient, one for the identity.\n### END SOLUTION",
              grade=True, solution=True, points=2),
         cell("summary", "code", "# What passes so far.\nfor name in ('relu', 'residual'):\n    try:\n"

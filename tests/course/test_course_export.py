@@ -30,9 +30,9 @@ def graded(tmp_path):
 
     def questions(first, message, hidden, answer):
         return [
-            grading._question(relu, "passed" if first else "failed", first, message, hidden),
-            grading._question(residual, "passed", 3.0, ""),
-            {**grading._question(why, "needs_marking" if answer else "unanswered", None, ""), "answer": answer},
+            grading.question_result(relu, "passed" if first else "failed", first, message, hidden),
+            grading.question_result(residual, "passed", 3.0, ""),
+            {**grading.question_result(why, "needs_marking" if answer else "unanswered", None, ""), "answer": answer},
         ]
 
     for student, found in {
@@ -42,7 +42,7 @@ def graded(tmp_path):
         "1004": grading.result(assignment, "timeout", "", questions(0.0, "The test did not end in time.", False, "")),
     }.items():
         name = {s.id: s.name for s in grading.roster(course)}[student]
-        grading._save(course, Student(student, name), found, "x")
+        grading.save(course, Student(student, name), found, "x")
     marking.prepare(course, assignment)
     return course, assignment
 

@@ -131,6 +131,25 @@ def test_what_is_graded_is_not_graded_again_until_it_changes(graded, monkeypatch
     assert ran == ["right"]
 
 
+def test_a_grader_that_fails_on_one_submission_goes_on(graded, monkeypatch):
+    course, _, _, _ = graded
+
+    def grade(assignment, path, *_):
+        if path.parts[-3] == "half":
+            raise IndexError("list index out of range")
+        return grading.result(assignment, "graded", "")
+
+    monkeypatch.setattr(Sandbox, "start", lambda self: None)
+    monkeypatch.setattr(grading, "grade", grade)
+    made = grading.grade_class(
+        course, Assignment.load(course, "hw1"), KIND, LIMITS, students=["half", "wrong"], again=True
+    )
+    found = {one["student"]: one for _, _, one in made}
+    assert (found["wrong"]["status"], found["half"]["status"]) == ("graded", "crashed")
+    assert found["half"]["automatic"] is None and "please report this: IndexError" in found["half"]["message"]
+    assert found["half"]["fingerprint"] is None  # the next run tries again
+
+
 def test_an_unknown_student_is_an_error(graded):
     course, _, _, _ = graded
     with pytest.raises(ValueError, match=r"no submission and no entry in roster\.csv of: nobody"):
