@@ -6,8 +6,8 @@ from pathlib import Path
 
 FRONT = Path(__file__).parent / "front"
 ENGINE = ("assembler", "kernels", "net", "training", "worker")  # in the order in which they need each other
-PAGE = ("state", "record", "sources", "views", "lab")
-CARDS = ("state", "views", "cards")
+PAGE = ("elements", "state", "record", "sources", "views", "lab")
+CARDS = ("elements", "cards")
 
 
 def _join(names: tuple[str, ...]) -> str:

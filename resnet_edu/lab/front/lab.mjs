@@ -1,16 +1,17 @@
 // The lab: controls, linked views, and the state behind them. In a notebook anywidget calls `render`; in a page
 // `mountIslands` does, with the same model interface.
 
+import { make, percent, power, say } from "./elements.mjs";
 import { packRecord, toCsv, unpackRecord } from "./record.mjs";
 import { browserSource, kernelSource, recordedSource } from "./sources.mjs";
 import { CHOICES, DEFAULTS, blocksOf, connections, keyOf, nameOf, readState, readValue, writeState } from "./state.mjs";
-import { decades, drawChart, drawResponses, drawStrip, frameAt, make, percent, power, say, shareOf, styleOf, tables, viridis } from "./views.mjs";
+import { decades, drawChart, drawResponses, drawStrip, frameAt, shareOf, styleOf, tables, viridis } from "./views.mjs";
 
 const POLL = 100; // milliseconds between questions to a source: ten drawings a second
 const KEPT = 6; // own runs that stay for comparison
 const GUESSES = 5; // points of a guessed curve
 const SETTINGS = [
-  ["depth", "Depth", { 8: "8 layers", 20: "20 layers", 32: "32 layers", 56: "56 layers" }],
+  ["depth", "Depth", { 8: "8 layers", 20: "20 layers", 32: "32 layers", 56: "56 layers", 110: "110 layers" }],
   ["shortcut", "Shortcut", { A: "A: identity", B: "B: projections", C: "C: all projected", none: "none" }],
   ["normalization", "Batch norm", { batch: "on", none: "off" }],
   ["activation", "Activation", { post: "post-activation", pre: "pre-activation" }],

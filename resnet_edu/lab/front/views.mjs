@@ -1,5 +1,6 @@
 // Drawings: pure functions from runs to SVG, canvas and tables. Text stays text; colours come from lab.css.
 
+import { escaped, percent, power, say, spread, table } from "./elements.mjs";
 import { connections } from "./state.mjs";
 
 // viridis (matplotlib), eight of its colours.
@@ -11,33 +12,6 @@ export function viridis(share) {
   const [low, rest] = [Math.min(VIRIDIS.length - 2, Math.floor(place)), place % 1 || (place === VIRIDIS.length - 1 ? 1 : 0)];
   return VIRIDIS[low].map((from, index) => Math.round(from + rest * (VIRIDIS[low + 1][index] - from)));
 }
-
-/** Make an element: attributes with "on…" are listeners, the rest are attributes; false ones are left out. */
-export function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
-  return element;
-}
-
-const escaped = (text) => String(text).replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
-
-/** A number as a person would write it. */
-export function say(value) {
-  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  if (size >= 1e4 || size < 1e-3) return value.toExponential(1).replace("e+", "e").replace("-", "−");
-  return size >= 100 ? value.toFixed(0) : size >= 10 ? value.toFixed(1) : size >= 1 ? value.toFixed(2) : value.toPrecision(2);
-}
-
-export const percent = (value) => (Number.isFinite(value) ? value.toFixed(1) : "–");
-
-/** 10 to a whole power, short. */
-export const power = (exponent) => (Math.abs(exponent) < 3 ? String(Number((10 ** exponent).toFixed(2))) : `1e${exponent}`.replace("-", "−"));
 
 /** "on", "off" or "mixed": how a run is drawn in every view. */
 export const styleOf = (run, step) => {
@@ -109,11 +83,7 @@ export function drawChart(box, runs, spec) {
     labels.push({ at: Number(y(spec.guess.at(-1)[1])), text: "your guess", front: "", by: 18 });
   }
   labels.push({ at: Number(y(spec.chance[0])), text: spec.chance[1], front: "" });
-  // Spread the labels: none may stand on another, the one in front wins its place.
-  labels.sort((a, b) => a.at - b.at);
-  for (let index = 1; index < labels.length; index++) labels[index].at = Math.max(labels[index].at, labels[index - 1].at + 13);
-  const last = labels.at(-1);
-  if (last && last.at > top + h) for (let index = labels.length - 1, most = top + h; index >= 0; index--, most -= 13) labels[index].at = Math.min(labels[index].at, most);
+  spread(labels, top + h);
   for (const label of labels) {
     marks += `<text class="rl-label${label.front}" x="${left + w + (label.by ?? 6)}" y="${label.at}" dy=".35em">${escaped(label.text)}</text>`;
   }
@@ -188,11 +158,6 @@ export function drawResponses(box, runs, step) {
   });
   box.innerHTML = `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" aria-hidden="true">${marks}</svg>`;
 }
-
-export const table = (caption, head, rows, hidden = false) => make("table", {}, make("caption", { class: hidden && "rl-hidden" }, caption),
-  make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col" }, text)))),
-  make("tbody", {}, ...rows.map(([first, ...rest]) => make("tr", {}, make("th", { scope: "row" }, String(first)),
-    ...rest.map((text) => make("td", {}, text))))));
 
 /** The figures of the charts, and of every block at `step`, as two tables. */
 export function tables(run, name, step) {
