@@ -18,7 +18,7 @@ Configuration
 The same keys in every source, in addresses and in run files:
 
 ====================  =========================================================================================
-``depth``             6n+2 weighted layers: 8, 20, 32, 56 (a kernel may offer more)
+``depth``             6n+2 weighted layers: 8, 20, 32, 56, 110
 ``shortcut``          ``"none"``, ``"A"``, ``"B"``, ``"C"`` (He et al. 2015, section 3.3)
 ``normalization``     ``"batch"`` or ``"none"`` (convolutions then have a bias)
 ``activation``        ``"post"`` (He et al. 2015) or ``"pre"`` (He et al. 2016, Fig. 4e: the stem's ReLU is the first

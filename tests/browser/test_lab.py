@@ -9,8 +9,11 @@ import threading
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import problems_of
+from lab_island import FILES, shrink
 
 from resnet_edu import lab
+from resnet_edu.lab import recording
+from resnet_edu.lab.assets import page_script
 
 HEAD = """<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8"><title>Lab</title>
 <meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
@@ -27,9 +30,8 @@ SHORT = {"depth": 8, "steps": 60}
 def static(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site") / "static"
     folder.mkdir()
-    (folder / "lab.js").write_text(lab.bundle("classic"))
-    (folder / "lab-training.js").write_text(lab.training_script())
-    (folder / "lab.css").write_text(lab.style())
+    for name, content in FILES.items():
+        (folder / name).write_text(shrink(name, content()))
     return folder.parent
 
 
@@ -253,7 +255,7 @@ def test_changing_a_setting_changes_the_address_and_the_network(open_lab):
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        ("depth=57", "depth must be one of 8, 20, 32, 56"),
+        ("depth=57", "depth must be one of 8, 20, 32, 56, 110"),
         ("learning_rate=abc", "learning_rate must be a number from 0.0001 to 10"),
         ("learning_rate=1e9", "learning_rate must be a number from 0.0001 to 10"),
         ("seed=1.5", "seed must be a whole number from 0 to 99999"),
@@ -549,9 +551,18 @@ def test_a_kernel_is_one_more_source(open_lab):
     )
 
 
-def test_the_files_stay_small():
-    def size(text):
-        return len(gzip.compress(text.encode(), 9)) / 1000
+def test_the_choices_are_the_recorders(browser):
+    page = browser.new_page()
+    page.add_script_tag(content=f"globalThis.page = ({page_script(('CHOICES', 'DEFAULTS'))})()")
+    assert page.evaluate("page.CHOICES") == {key: list(values) for key, values in recording.CHOICES.items()}
+    assert page.evaluate("page.DEFAULTS") == recording.DEFAULTS
+    page.close()
 
-    assert size(lab.bundle("classic")) < 20
-    assert size(lab.training_script()) + size(lab.island()) < 100
+
+def test_the_files_stay_small():
+    def size(*texts):
+        return sum(len(gzip.compress(text.encode(), 9)) for text in texts) / 1000
+
+    engine = shrink("lab-training.js", f"globalThis.engine = {lab.engine_script()};")
+    assert size(engine, shrink("lab.js", lab.bundle("classic"))) < 20
+    assert size(lab.island(), json.dumps(lab.digits_data())) < 100
