@@ -8,10 +8,10 @@ One front end (``front/``, dependency-free ES modules) with three *sources* of f
 * **kernel**: a training thread behind a Jupyter widget.
 
 ``lab.mjs`` holds controls and state, ``views.mjs`` the drawings, ``elements.mjs`` what they are made of, ``state.mjs``
-what may be chosen and how it is written into an address, ``record.mjs`` the run file, ``cards.mjs`` the block designer
-and the gradient explorer. ``bundle`` joins them, by concatenation, to one script: an ES
-module for anywidget (with the engine inside) or a classic script for a page, which loads ``training_script`` (engine
-and digits) before it. ``island`` is the HTML that such a page needs.
+what may be chosen and how it is written into an address, ``record.mjs`` the run file; ``widget.mjs`` mounts the lab in
+a notebook and ``page.mjs`` in a page; ``cards.mjs`` is the block designer and the gradient explorer. ``bundle`` joins
+them, by concatenation, to one script: an ES module for anywidget (with the engine inside) or a classic script for a
+page, which loads ``training_script`` (engine and digits) before it. ``island`` is the HTML that such a page needs.
 
 Configuration
 -------------

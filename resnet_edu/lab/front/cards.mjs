@@ -28,11 +28,11 @@ function designer(el, data) {
   const lines = [
     ["Parameters", ({ parameters }) => parameters.toLocaleString("en-US")],
     ["Multiply-adds, million", ({ multiply_adds }) => (multiply_adds / 1e6).toFixed(1)],
-    ["Kept for the backward pass, MB", ({ memory }) => (memory / 1e6).toFixed(2)],
+    ["Activations kept for the backward pass, MB", ({ memory }) => (memory / 1e6).toFixed(2)],
     ["Forward pass, ms (recorded)", ({ milliseconds }) => milliseconds.toFixed(2)],
   ];
   let [now, before] = [null, null];
-  const name = (one) => `${one.block}, ${one.channels} channels, ${one.shortcut === "none" ? "no shortcut" : `shortcut ${one.shortcut}`}, stride ${one.stride}${matters(one) ? `, ${one.variant}` : ""}`;
+  const name = (one) => `${one.block} block, ${one.channels} channels, ${one.shortcut === "none" ? "no shortcut" : `shortcut ${one.shortcut}`}, stride ${one.stride}${matters(one) ? `, ${one.variant}` : ""}`;
   chooser(el, {
     title: "Design a block", choices: data.choices, start,
     labels: {
@@ -47,7 +47,7 @@ function designer(el, data) {
     body.replaceChildren(table("Costs of the block", ["Cost", "This block", "The one before"],
       lines.map(([text, value]) => [text, value(now), before ? value(before) : "–"]), true));
     const compared = before ? `: ${(now.multiply_adds / before.multiply_adds).toFixed(2)} times the multiply-adds of the one before (${name(before)})` : "";
-    return `${name(now)}${compared}.`;
+    return `${name(now)[0].toUpperCase()}${name(now).slice(1)}${compared}.`;
   });
 }
 
@@ -56,7 +56,7 @@ function designer(el, data) {
  * [place between 0 and 1, text]. A thin line leads from the end of a curve to its label.
  */
 function logChart(title, xLabel, curves, ticks) {
-  const [width, height, left, right, bottom, top] = [350, 230, 44, 62, 34, 10];
+  const [width, height, left, right, bottom, top] = [285, 230, 40, 54, 34, 10];
   const [end, base] = [width - right, height - bottom];
   const values = curves.flatMap(([numbers]) => numbers);
   const low = Math.max(-8, Math.floor(Math.log10(Math.max(1e-8, Math.min(...values)))));
@@ -102,18 +102,20 @@ function explorer(el, data) {
   }, (chosen, body) => {
     const { spectra } = data.runs.find((run) => Object.keys(start).every((key) => run[key] === chosen[key]));
     const blocks = spectra[0].largest.length;
+    const label = (step) => (step ? String(step) : "step 0");
     body.replaceChildren(make("div", { class: "rl-columns" },
       logChart("Singular values of each block", "block", spectra.flatMap(({ step, largest, middle }, index) =>
-        [[middle, index, null], [largest, index, `step ${step}`]]), [[0, 1], [1, blocks]]),
-      logChart("Singular values of the product", "in order of size", spectra.map(({ step, product }, index) => [product, index, `step ${step}`]),
+        [[middle, index, null], [largest, index, label(step)]]), [[0, 1], [1, blocks]]),
+      logChart("Singular values of the product", "in order of size", spectra.map(({ step, product }, index) => [product, index, label(step)]),
         [[0, "largest"], [0.5, "median"], [1, "smallest"]])),
-    make("p", { class: "rl-key" }, "Solid: the largest. Dotted: the median. The thin line marks 1, where a gradient keeps its size."),
+    make("p", { class: "rl-key" }, "Each line is a step of training. Solid: the largest value; dotted: the median. At 1 a gradient keeps its size."),
     make("details", {}, make("summary", {}, "The same as a table"), make("div", { class: "rl-tables", tabindex: "0", role: "region", "aria-label": "Singular values" },
       table("Singular values of the product of all blocks", ["Step", "Largest", "Median", "Smallest", "Largest of a block", "Test error, %"],
         spectra.map((one) => [String(one.step), show(one.product[0]), show(one.product[5]), show(one.product[10]), show(Math.max(...one.largest)), one.test_error.toFixed(1)]), true))));
     const [first, last] = [spectra[0], spectra.at(-1)];
     const ended = last.step < data.steps.at(-1) ? ` Training diverged after step ${last.step}.` : "";
-    return `The product's median singular value is ${show(first.product[5])} at step ${first.step} and ${show(last.product[5])} at step ${last.step}, with a test error of ${last.test_error.toFixed(1)} %.${ended}`;
+    const then = last === first ? "" : ` and ${show(last.product[5])} at step ${last.step}`;
+    return `The product’s median singular value is ${show(first.product[5])} at step ${first.step}${then}; the test error is ${last.test_error.toFixed(1)} %.${ended}`;
   });
 }
 

@@ -11,8 +11,6 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-export const escaped = (text) => String(text).replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
-
 /** A number as a person would write it. */
 export function say(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
