@@ -12,8 +12,6 @@ from conftest import problems_of
 from lab_island import FILES, shrink
 
 from resnet_edu import lab
-from resnet_edu.lab import recording
-from resnet_edu.lab.assets import page_script
 
 HEAD = """<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8"><title>Lab</title>
 <meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
@@ -561,14 +559,6 @@ def test_a_kernel_is_one_more_source(open_lab):
     page.wait_for_function(
         "document.querySelector('.rl-message').textContent.includes('The kernel does not answer')", timeout=15_000
     )
-
-
-def test_the_choices_are_the_recorders(browser):
-    page = browser.new_page()
-    page.add_script_tag(content=f"globalThis.page = ({page_script(('CHOICES', 'DEFAULTS'))})()")
-    assert page.evaluate("page.CHOICES") == {key: list(values) for key, values in recording.CHOICES.items()}
-    assert page.evaluate("page.DEFAULTS") == recording.DEFAULTS
-    page.close()
 
 
 def test_the_files_stay_small():
