@@ -115,8 +115,9 @@ def figure(found: list[Spectrum], title: str):
 
     def draw(canvas, ink):
         left, right = canvas.subplots(1, 2)
+        low, high = (0.0, 0.55) if ink["paper"] == "#ffffff" else (0.4, 1.0)  # at least 3:1 against the paper
         for number, one in enumerate(found):
-            colour = colormaps["viridis"](0.15 + 0.7 * number / max(1, len(found) - 1))
+            colour = colormaps["viridis"](low + (high - low) * number / max(1, len(found) - 1))
             blocks = range(1, len(one.largest) + 1)
             left.semilogy(blocks, one.largest, color=colour, marker="o", label=f"step {one.step}")
             left.semilogy(blocks, one.middle, color=colour, linestyle=":")
