@@ -29,7 +29,7 @@ CALIBRATION = 512  # training images from which statistics are taken anew
 POINTS = 256  # on the line between two images
 DRAWS = 5  # random choices of blocks for each number of them
 SIDE = 41  # points along each direction of a loss surface
-SURFACE_IMAGES = 512
+SURFACE_IMAGES = 256
 
 
 def gradients(network: nn.Module, data: Dataset, seed: int) -> dict:
@@ -126,7 +126,7 @@ def shuffles(network: nn.Module, data: Dataset, seed: int) -> dict:
 def surface(network: nn.Module, data: Dataset, seed: int) -> dict:
     """Return the training loss on a grid along two filter-normalised directions (Li et al. 2018).
 
-    ``loss`` ``(41, 41)`` in nats and ``error`` in percent, over 512 training images, from -1 to 1 in both directions;
+    ``loss`` ``(41, 41)`` in nats and ``error`` in percent, over 256 training images, from -1 to 1 in both directions;
     ``centre`` is the loss in the middle, ``near`` the mean loss within a distance of 1/2, ``low`` the share of the
     grid (percent) whose loss is below that of guessing.
     """

@@ -70,7 +70,7 @@ def test_shuffles_have_five_draws_for_each_number_of_swaps(network, digits):
 def test_the_surface_has_the_network_in_its_middle(network, digits, monkeypatch):
     monkeypatch.setattr(measures, "SIDE", 5)
     found = measures.surface(network, digits, 0)
-    split = measures._some(digits.train, 512)
+    split = measures._some(digits.train, measures.SURFACE_IMAGES)
     loss, error = evaluate(network, digits, split)
     assert found["loss"].shape == (5, 5)
     assert found["centre"] == pytest.approx(loss, rel=1e-4) and found["error"][2, 2] == pytest.approx(error)
