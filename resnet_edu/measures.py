@@ -3,6 +3,7 @@
 Lists go from the input to the output. Numbers that pages quote have names of their own.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -33,9 +34,12 @@ SURFACE_IMAGES = 256
 
 
 def gradients(network: nn.Module, data: Dataset, seed: int) -> dict:
-    """Return ``layers``, the norm of each layer's weight gradient, and ``ratio``: second convolution to last one."""
+    """Return ``layers``, the norm of each layer's weight gradient, and ``ratio``: second convolution to last one.
+
+    The ratio is nan where the last convolution's gradient is exactly zero: all its ReLUs are closed.
+    """
     norms = list(gradient_norms(network, *_batch(data)).values())
-    return {"layers": norms, "ratio": norms[1] / norms[-2]}
+    return {"layers": norms, "ratio": norms[1] / norms[-2] if norms[-2] else math.nan}
 
 
 def responses(network: nn.Module, data: Dataset, seed: int) -> dict:

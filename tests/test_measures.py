@@ -35,6 +35,13 @@ def test_gradients_and_responses_have_a_number_a_layer(network, digits):
     assert len(stds["layers"]) == 13 and stds["mean"] == pytest.approx(np.mean(stds["layers"]))
 
 
+def test_a_dead_network_has_no_ratio_of_gradients(digits):
+    network = cifar_resnet(8, width=2, in_channels=1, shortcut="none", normalization="none")
+    torch.nn.init.constant_(network.blocks[-1].conv2.bias, -1e9)
+    found = measures.gradients(network, digits, 0)
+    assert found["layers"][-2] == 0 and np.isnan(found["ratio"])
+
+
 def test_the_product_of_jacobians_is_that_of_the_chain(network, digits):
     found = measures.jacobians(network, digits, 0)
     assert len(found["largest"]) == len(found["median"]) == 6 and len(found["product"]) == 11

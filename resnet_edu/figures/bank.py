@@ -154,6 +154,8 @@ def table(
 def spread(groups: Mapping[str, Runs]) -> str:
     """Return what bands and bars mean, and where the records are from."""
     counts = sorted({len(set(runs.values("seed"))) for runs in groups.values()})
+    if counts == [1]:
+        return f"One seed. {source(groups)}"
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return f"Mean and one standard deviation over {seeds} seeds. {source(groups)}"
 
