@@ -152,9 +152,12 @@ def _record(options: argparse.Namespace) -> int:
 
 
 def _line(record: dict) -> str:
-    epochs = record["epochs"]
-    errors = f"training error {epochs['train_error'][-1]:.2f} %, test error {epochs['test_error'][-1]:.2f} %"
-    outcome = "diverged" if record["diverged"] else errors if epochs else "measured"
+    outcome = "measured"
+    if record["diverged"]:
+        outcome = "diverged"
+    elif record["epochs"]:
+        train, test = (record["epochs"][column][-1] for column in ("train_error", "test_error"))
+        outcome = f"training error {train:.2f} %, test error {test:.2f} %"
     return f"{record['experiment']}/{record['run']}: {outcome}, {record['seconds']:.0f} s"
 
 

@@ -388,3 +388,11 @@ def test_a_budget_is_a_time(tiny, capsys):
     with pytest.raises(SystemExit):
         run_cli("record", "tiny", "--budget", "soon")
     assert "a time such as 90s, 25m or 2h, got 'soon'" in capsys.readouterr().err
+
+
+def test_runs_without_epochs_are_told_in_a_line_too():
+    from resnet_edu.cli_runs import _line
+
+    assert _line(made(epochs={}, diverged="the loss became nan")) == "one/a: diverged, 1 s"
+    assert _line(made(epochs={})) == "one/a: measured, 1 s"
+    assert "training error 10.00 %" in _line(made(epochs={"train_error": [10.0], "test_error": [20.0]}))
