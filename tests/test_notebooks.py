@@ -5,6 +5,7 @@ import re
 import nbformat
 import pytest
 from conftest import ROOT
+from jupyter_cache import get_cache
 
 NOTEBOOKS = sorted(path for kind in ("chapters", "appendix") for path in (ROOT / "book" / kind).glob("*.ipynb"))
 
@@ -13,10 +14,11 @@ NOTEBOOKS = sorted(path for kind in ("chapters", "appendix") for path in (ROOT /
 def executed(html):
     """Return the text of a notebook's outputs. The build runs each one alone, in a fresh kernel and an empty folder."""
 
+    cache = get_cache(ROOT / "book" / "_build" / ".jupyter_cache")
+
     def outputs(path):
-        run = ROOT / "book" / "_build" / "jupyter_execute" / path.parent.name / path.name
-        cells = nbformat.read(run, as_version=4).cells
-        data = [output["data"] for cell in cells for output in cell.get("outputs", []) if "data" in output]
+        _, run = cache.merge_match_into_notebook(nbformat.read(path, as_version=4))
+        data = [output["data"] for cell in run.cells for output in cell.get("outputs", []) if "data" in output]
         return "\n".join(one.get("text/markdown", one.get("text/plain", "")) for one in data)
 
     return outputs

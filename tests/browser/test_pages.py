@@ -93,7 +93,7 @@ def test_front_page_trains_with_the_first_click_and_leads_on(open_page):
     page.wait_for_function("parseInt(document.querySelector('.rl-at').textContent) > 20")
     assert problems == []
     page.locator(".sd-card").first.click()
-    assert page.url.endswith("chapters/degradation.html")
+    assert page.url.endswith("chapters/depth.html")
 
 
 def test_without_javascript_the_front_page_shows_a_figure(open_page):
