@@ -14,14 +14,12 @@ from resnet_edu.datasets import Dataset, Split
 from resnet_edu.interventions import delete_blocks, lesion_study, shuffle_blocks
 from resnet_edu.landscape import loss_surface, random_direction
 from resnet_edu.probes import (
-    block_jacobians,
+    block_spectra,
     gradient_correlation,
     gradient_norms,
     interpolate,
-    product,
     recalibrate,
     response_std,
-    singular_values,
 )
 from resnet_edu.training import evaluate
 
@@ -55,14 +53,7 @@ def jacobians(network: nn.Module, data: Dataset, seed: int) -> dict:
     ``product_largest`` and ``product_median`` are two of them. Values below 1e-12 count as that.
     """
     network = recalibrate(network, _calibration(data))
-    logs = []
-    for image in data.normalize(_some(data.test, 4).images).split(1):
-        matrices = block_jacobians(network, image)
-        values = [singular_values(matrix) for matrix in matrices]
-        whole = np.quantile(singular_values(product(matrices)), np.linspace(1, 0, 11))
-        numbers = ([v[0] for v in values], [np.median(v) for v in values], whole)
-        logs.append([np.log(np.maximum(one, 1e-12)) for one in numbers])
-    largest, median, whole = (np.exp(np.mean(one, axis=0)) for one in zip(*logs, strict=True))
+    largest, median, whole = block_spectra(network, data.normalize(_some(data.test, 4).images))
     return {
         "largest": largest, "median": median, "product": whole,
         "product_largest": whole[0], "product_median": whole[5],

@@ -41,6 +41,23 @@ def style_of(shortcut: str) -> dict:
     return {"color": OFF, "linestyle": "--"} if shortcut == "none" else {"color": ON, "linestyle": "-"}
 
 
+# Okabe and Ito's colours for what is neither plain nor residual, each with a dash.
+OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6D00")
+DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
+
+
+def styles_by_name(labels: Iterable[str]) -> dict[str, dict]:
+    """Return colour, dash and marker for each label: "plain…" orange, "residual…" blue, the others in order."""
+    known = {"plain": (OFF, "--"), "residual": (ON, "-")}
+    found, other = {}, 0
+    for index, label in enumerate(labels):
+        pair = next((pair for name, pair in known.items() if label.startswith(name)), None)
+        if pair is None:
+            pair, other = (OTHERS[other % len(OTHERS)], DASHES[other % len(DASHES)]), other + 1
+        found[label] = {"color": pair[0], "linestyle": pair[1], "marker": MARKERS[index % len(MARKERS)]}
+    return found
+
+
 class Figure:
     """A drawing with a caption and an alternative text, shown in the light or dark version that fits the page.
 

@@ -6,8 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from resnet_edu.accounting import layers, shortcut_kinds
-from resnet_edu.figures import ON, Figure, _draw_block, _steps
-from resnet_edu.figures.bank import OTHERS
+from resnet_edu.figures import ON, OTHERS, Figure, _draw_block, _steps
 from resnet_edu.networks import ResNet
 
 

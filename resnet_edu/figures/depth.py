@@ -4,10 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from resnet_edu.figures import MARKERS, OFF, ON, Figure
-from resnet_edu.figures.bank import DASHES, OTHERS
-
-FIXED = {"plain": (OFF, "--"), "residual": (ON, "-")}
+from resnet_edu.figures import Figure, styles_by_name
 
 
 def profiles(
@@ -32,7 +29,7 @@ def profiles(
     def draw(canvas, ink):
         axes = canvas.subplots(1, len(panels), squeeze=False)[0]
         labels = list(dict.fromkeys(label for lines in panels.values() for label in lines))
-        looks = _looks(labels)
+        looks = styles_by_name(labels)
         for ax, (title, lines), ylabel in zip(axes, panels.items(), ylabels, strict=True):
             for label, values in lines.items():
                 values = np.asarray(values, dtype=float)  # (seeds, points)
@@ -53,17 +50,6 @@ def profiles(
         canvas.legend(handles, names, loc="outside lower center", ncols=2, handlelength=3)
 
     return Figure(draw, caption, alt, size=size)
-
-
-def _looks(labels: Sequence[str]) -> dict[str, dict]:
-    looks, other = {}, 0
-    for index, label in enumerate(labels):
-        if label in FIXED:
-            colour, dash = FIXED[label]
-        else:
-            colour, dash, other = OTHERS[other % len(OTHERS)], DASHES[other % len(DASHES)], other + 1
-        looks[label] = {"color": colour, "linestyle": dash, "marker": MARKERS[index % len(MARKERS)]}
-    return looks
 
 
 def field_maps(maps: Mapping[str, np.ndarray], sides: Sequence[int], caption: str, alt: str) -> Figure:

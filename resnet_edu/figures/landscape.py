@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from resnet_edu.figures import MARKERS, OFF, ON, Figure
-from resnet_edu.figures.bank import DASHES, OTHERS
+from resnet_edu.figures import DASHES, MARKERS, OFF, ON, OTHERS, Figure
 from resnet_edu.landscape import LossSurface
 
 LEVELS = (0.01, 0.1, 0.5, 1, 2.3, 5, 20, 100, 1000)  # nats; 2.3 is guessing among ten classes

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from resnet_edu.blocks import Mixing
-from resnet_edu.figures import MARKERS, ON, Figure
-from resnet_edu.figures.bank import DASHES, OTHERS
+from resnet_edu.figures import DASHES, MARKERS, ON, OTHERS, Figure
 
 # Our names (``cifar_resnet(activation=...)``) to those of Table 2, in its order.
 NAMES = {

@@ -5,8 +5,8 @@ from itertools import combinations
 
 import numpy as np
 
-from resnet_edu.figures import MARKERS, OFF, ON, Figure
-from resnet_edu.figures.bank import DASHES, OTHERS, source
+from resnet_edu.figures import DASHES, MARKERS, OFF, ON, OTHERS, Figure
+from resnet_edu.figures.bank import source
 from resnet_edu.runs import Runs
 
 

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_edu.datasets import Dataset, Split
-from resnet_edu.figures import MARKERS, Figure
-from resnet_edu.figures.bank import DASHES, OTHERS
+from resnet_edu.figures import DASHES, MARKERS, OTHERS, Figure
 from resnet_edu.training import TrainConfig, evaluate, train
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from resnet_edu import paper
-from resnet_edu.figures import MARKERS, OFF, ON, Figure, Table
-from resnet_edu.figures.bank import DASHES, OTHERS, source, styles
+from resnet_edu.figures import Figure, Table, mean_sd, styles_by_name
+from resnet_edu.figures.bank import seed_count, source, styles
 from resnet_edu.runs import Runs
 
 
@@ -38,7 +38,7 @@ def profiles(
     from 0 to 100 with ``percent``; ``guides`` are dotted lines in every panel, ``floor`` the least value shown.
     """
     labels = list(dict.fromkeys(label for lines in panels.values() for label in lines))
-    look = _looks(labels)
+    look = styles_by_name(labels)
 
     def draw(canvas, ink):
         axes = canvas.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -98,14 +98,13 @@ def by_depth(
         canvas.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2, handlelength=3)
 
     kind = "Geometric mean" if log else "Mean"
-    seeds = sorted({len(set(runs.values("seed"))) for runs in groups.values()})
-    count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    return Figure(draw, f"{caption} {kind} and range of {count} seeds. {source(groups)}", alt, size=(6.4, 4.0))
+    caption = f"{caption} {kind} and range of {seed_count(groups)} seeds. {source(groups)}"
+    return Figure(draw, caption, alt, size=(6.4, 4.0))
 
 
 def traces(series: Mapping[str, np.ndarray], caption: str, alt: str, xlabel: str) -> Figure:
     """Return curves ``(points,)`` one above the other, each divided by its own root mean square."""
-    look = _looks(list(series))
+    look = styles_by_name(series)
 
     def draw(canvas, ink):
         axes = canvas.subplots(len(series), 1, sharex=True, sharey=True)
@@ -141,33 +140,10 @@ def shortcut_table(runs: Runs, depths: Sequence[int], caption: str) -> Table:
         cells = ["fail" if printed is None else f"{printed:.2f}"]
         for depth in depths:
             for metric in ("train_error", "test_error"):
-                sample = cell(runs, depth, settings).last(metric)
-                spread = f" ± {sample.sd:.1f}" if sample.n > 1 else ""
-                cells.append(f"{sample.mean:.1f}{spread}" if sample.n else "diverged" if sample.diverged else "–")
+                sample = runs.where(depth=depth, **settings).last(metric)
+                cells.append("diverged" if sample.diverged and not sample.n else mean_sd(sample.values))
         rows.append((name, *cells))
     columns = [f"{kind}, {depth} layers" for depth in depths for kind in ("training", "test")]
-    seeds = len(set(runs.values("seed")))
-    caption = f"{caption} Mean ± standard deviation of {seeds} seeds. {source({'': runs})}"
+    every = {"": runs}
+    caption = f"{caption} Mean ± standard deviation of {seed_count(every)} seeds. {source(every)}"
     return Table(["shortcut", "paper: test, 110 layers", *columns], rows, caption)
-
-
-def cell(runs: Runs, depth: int, settings: Mapping) -> Runs:
-    """Return the runs of one cell: not every cell has every setting (a gate's bias belongs to gates alone)."""
-    wanted = {"depth": depth, **settings}
-    found = [one for one in runs if all(one["settings"].get(key) == value for key, value in wanted.items())]
-    return Runs(runs.experiment, found)
-
-
-def _looks(labels: Sequence[str]) -> dict[str, dict]:
-    """Return a line style for each label: the book's colours for plain and residual, others in order."""
-    found, other = {}, 0
-    for index, label in enumerate(labels):
-        if label.startswith("plain"):
-            colour, dash = OFF, "--"
-        elif label.startswith("residual"):
-            colour, dash = ON, "-"
-        else:
-            colour, dash = OTHERS[other % len(OTHERS)], DASHES[other % len(DASHES)]
-            other += 1
-        found[label] = {"color": colour, "linestyle": dash, "marker": MARKERS[index % len(MARKERS)]}
-    return found
