@@ -331,7 +331,7 @@ def test_every_quoted_figure_names_its_place():
     tables = {name: table for name, table in vars(paper).items() if name.isupper() or name.startswith(("HE", "LI"))}
     assert len(tables) >= 12
     for name, table in tables.items():
-        for figure in table.values() if isinstance(table, dict) else table:
+        for figure in table.values():
             assert figure.unit and figure.place and figure.key
             assert figure.value is None or 0 < figure.value < 100
             assert figure.secondary == (figure.key in ("li2018", "veit2016"))
