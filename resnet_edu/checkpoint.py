@@ -1,10 +1,11 @@
 """A run's state in one file that is either whole or absent, so that a killed run can go on."""
 
-import os
 import pickle
 from pathlib import Path
 
 import torch
+
+from resnet_edu.files import replacing
 
 FORMAT = 1
 
@@ -14,22 +15,11 @@ class CheckpointError(RuntimeError):
 
 
 def save(path: str | Path, state: dict) -> None:
-    """Write ``state`` (tensors, numbers, text, lists, dicts) to ``path`` so that a cut leaves the old file whole.
-
-    The file is written beside its place, forced to the disk, and then renamed, which the system does at once.
-    """
+    """Write ``state`` (tensors, numbers, text, lists, dicts) to ``path`` so that a cut leaves the old file whole."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")  # always the same: what a killed run left is written over
-    try:
-        with temporary.open("wb") as file:
-            torch.save({"format": FORMAT, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        torch.save({"format": FORMAT, **state}, file)
 
 
 def load(path: str | Path, device: torch.device | str = "cpu") -> dict:

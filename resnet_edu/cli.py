@@ -13,6 +13,7 @@ from resnet_edu import __version__
 from resnet_edu.blocks import MIXINGS, NORMALIZATIONS, SHORTCUTS
 from resnet_edu.cli_course import add_course
 from resnet_edu.cli_runs import add_runs
+from resnet_edu.runs import NotRecorded
 
 CHOICES = {"schedule": "SCHEDULES", "precision": "PRECISIONS"}
 
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
-    except (ValueError, FileExistsError, FileNotFoundError) as error:
+    except (ValueError, FileExistsError, FileNotFoundError, NotRecorded) as error:
         print(f"resnet-edu {options.command}: {error}", file=sys.stderr)
         return 2
     except Failed as error:

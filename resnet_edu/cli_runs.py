@@ -3,7 +3,6 @@
 import argparse
 import json
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -75,7 +74,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    found = _records(options.experiment, options.bank)
+    found = runs.load(options.experiment, options.bank)
     if options.record:
         (one,) = [record for record in found if record["run"] == options.record] or [None]
         if one is None:
@@ -89,7 +88,7 @@ def _show(options: argparse.Namespace) -> int:
         try:
             chosen = found.select(**cell)
             numbers = [f"{chosen.last(metric):.3g}" for metric in metrics]
-        except LookupError:
+        except runs.NotRecorded:
             numbers = ["not recorded"] * len(metrics)
         rows.append((", ".join(f"{key}={value}" for key, value in cell.items()), *numbers))
     first = found.records[0]
@@ -152,14 +151,17 @@ def _record(options: argparse.Namespace) -> int:
 
 
 def _line(record: dict) -> str:
-    epochs = record["epochs"]
-    errors = f"training error {epochs['train_error'][-1]:.2f} %, test error {epochs['test_error'][-1]:.2f} %"
-    outcome = "diverged" if record["diverged"] else errors if epochs else "measured"
+    outcome = "measured"
+    if record["diverged"]:
+        outcome = "diverged"
+    elif record["epochs"]:
+        train, test = (record["epochs"][column][-1] for column in ("train_error", "test_error"))
+        outcome = f"training error {train:.2f} %, test error {test:.2f} %"
     return f"{record['experiment']}/{record['run']}: {outcome}, {record['seconds']:.0f} s"
 
 
 def _compare(options: argparse.Namespace) -> int:
-    found = _records(options.experiment, options.bank)
+    found = runs.load(options.experiment, options.bank)
     first, second = (found.select(**_cell(text)) for text in (options.first, options.second))
     for text, cell in ((options.first, first), (options.second, second)):
         print(f"{text}: {options.metric} {cell.last(options.metric):.3g}")
@@ -167,15 +169,8 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
-def _records(name: str, bank: Path | None) -> runs.Runs:
-    try:
-        return runs.load(name, bank)
-    except LookupError as error:
-        raise ValueError(str(error)) from None
-
-
 def _print_table(rows: Iterable[Sequence[str]]) -> None:
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(map(str.ljust, row, widths)).rstrip(), file=sys.stdout)
+        print("  ".join(map(str.ljust, row, widths)).rstrip())

@@ -44,6 +44,14 @@ class Run:
     label: str
     checksum: str
 
+    def is_recorded(self, sums: Mapping[str, str], bank: Path | None = None) -> bool:
+        """Return whether the bank has a usable record made from these settings; ``sums``: ``runs.read_sums``."""
+        file = (bank or runs.BANK) / self.experiment / f"{self.name}.json"
+        try:
+            return file.exists() and runs.read(file, sums)["settings"] == self.settings
+        except runs.RecordError:
+            return False
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -119,14 +127,7 @@ class Experiment:
     def missing(self, bank: Path | None = None) -> list[Run]:
         """Return the runs that have no record made from this definition."""
         sums = runs.read_sums(bank)
-        return [run for run in self.runs if not self._is_recorded(run, sums, bank or runs.BANK)]
-
-    def _is_recorded(self, run: Run, sums: Mapping[str, str], bank: Path) -> bool:
-        file = bank / self.name / f"{run.name}.json"
-        try:
-            return file.exists() and runs.read(file, sums)["settings"] == run.settings
-        except runs.RecordError:
-            return False
+        return [run for run in self.runs if not run.is_recorded(sums, bank)]
 
     def stale(self, bank: Path | None = None) -> list[str]:
         """Return the records that are older than the definition or not part of it, a line each."""
@@ -157,7 +158,7 @@ class Experiment:
         for claim in self.claims:
             try:
                 holds, numbers = claim.check(found)
-            except (LookupError, ValueError) as error:
+            except (runs.NotRecorded, ValueError) as error:
                 holds, numbers = False, str(error)
             if not holds:
                 lines.append(f"{self.name}: the claim of {claim.page} does not hold: {claim.text} ({numbers})")
@@ -272,7 +273,7 @@ def record_all(
         for run in wanted:
             if not clock.allows(run):
                 return
-            if run in load(run.experiment).missing(bank):
+            if not run.is_recorded(runs.read_sums(bank), bank):
                 yield delayed(record)(run, device=device, path=path, bank=bank)
 
     for made in Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1)(due()):

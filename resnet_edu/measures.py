@@ -3,6 +3,7 @@
 Lists go from the input to the output. Numbers that pages quote have names of their own.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -13,14 +14,12 @@ from resnet_edu.datasets import Dataset, Split
 from resnet_edu.interventions import delete_blocks, lesion_study, shuffle_blocks
 from resnet_edu.landscape import loss_surface, random_direction
 from resnet_edu.probes import (
-    block_jacobians,
+    block_spectra,
     gradient_correlation,
     gradient_norms,
     interpolate,
-    product,
     recalibrate,
     response_std,
-    singular_values,
 )
 from resnet_edu.training import evaluate
 
@@ -29,13 +28,16 @@ CALIBRATION = 512  # training images from which statistics are taken anew
 POINTS = 256  # on the line between two images
 DRAWS = 5  # random choices of blocks for each number of them
 SIDE = 41  # points along each direction of a loss surface
-SURFACE_IMAGES = 512
+SURFACE_IMAGES = 256
 
 
 def gradients(network: nn.Module, data: Dataset, seed: int) -> dict:
-    """Return ``layers``, the norm of each layer's weight gradient, and ``ratio``: second convolution to last one."""
+    """Return ``layers``, the norm of each layer's weight gradient, and ``ratio``: second convolution to last one.
+
+    The ratio is nan where the last convolution's gradient is exactly zero: all its ReLUs are closed.
+    """
     norms = list(gradient_norms(network, *_batch(data)).values())
-    return {"layers": norms, "ratio": norms[1] / norms[-2]}
+    return {"layers": norms, "ratio": norms[1] / norms[-2] if norms[-2] else math.nan}
 
 
 def responses(network: nn.Module, data: Dataset, seed: int) -> dict:
@@ -51,14 +53,7 @@ def jacobians(network: nn.Module, data: Dataset, seed: int) -> dict:
     ``product_largest`` and ``product_median`` are two of them. Values below 1e-12 count as that.
     """
     network = recalibrate(network, _calibration(data))
-    logs = []
-    for image in data.normalize(_some(data.test, 4).images).split(1):
-        matrices = block_jacobians(network, image)
-        values = [singular_values(matrix) for matrix in matrices]
-        whole = np.quantile(singular_values(product(matrices)), np.linspace(1, 0, 11))
-        numbers = ([v[0] for v in values], [np.median(v) for v in values], whole)
-        logs.append([np.log(np.maximum(one, 1e-12)) for one in numbers])
-    largest, median, whole = (np.exp(np.mean(one, axis=0)) for one in zip(*logs, strict=True))
+    largest, median, whole = block_spectra(network, data.normalize(_some(data.test, 4).images))
     return {
         "largest": largest, "median": median, "product": whole,
         "product_largest": whole[0], "product_median": whole[5],
@@ -126,7 +121,7 @@ def shuffles(network: nn.Module, data: Dataset, seed: int) -> dict:
 def surface(network: nn.Module, data: Dataset, seed: int) -> dict:
     """Return the training loss on a grid along two filter-normalised directions (Li et al. 2018).
 
-    ``loss`` ``(41, 41)`` in nats and ``error`` in percent, over 512 training images, from -1 to 1 in both directions;
+    ``loss`` ``(41, 41)`` in nats and ``error`` in percent, over 256 training images, from -1 to 1 in both directions;
     ``centre`` is the loss in the middle, ``near`` the mean loss within a distance of 1/2, ``low`` the share of the
     grid (percent) whose loss is below that of guessing.
     """

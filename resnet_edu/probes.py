@@ -228,6 +228,29 @@ def singular_values(matrix: Tensor) -> np.ndarray:
     return torch.linalg.svdvals(matrix.detach().double()).cpu().numpy()
 
 
+SMALLEST = 1e-12  # singular values below it count as this: a closed ReLU makes exact zeros, which have no logarithm
+
+
+def block_spectra(
+    network: nn.Module, images: Tensor, method: str = "linear"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return singular values of the blocks' Jacobians and of their product, geometric means over ``images`` ``(N, …)``.
+
+    The largest and the median of each block, input first, ``(blocks,)`` each, and eleven quantiles of the product from
+    the largest to the smallest; ``method`` is ``numpy.quantile``'s. Running statistics: ``recalibrate`` a new network
+    first.
+    """
+    logs = []
+    for image in images.split(1):
+        matrices = block_jacobians(network, image)
+        values = [singular_values(matrix) for matrix in matrices]
+        whole = np.quantile(singular_values(product(matrices)), np.linspace(1, 0, 11), method=method)
+        numbers = ([v[0] for v in values], [np.median(v) for v in values], whole)
+        logs.append([np.log(np.maximum(one, SMALLEST)) for one in numbers])
+    largest, median, whole = (np.exp(np.mean(one, axis=0)) for one in zip(*logs, strict=True))
+    return largest, median, whole
+
+
 def top_singular_value(
     function: Callable[[Tensor], Tensor], x: Tensor, iterations: int = 100, tolerance: float = 1e-4, seed: int = 0
 ) -> float:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from resnet_edu.files import replacing
+
 SCHEMA = 1
 BANK = Path(os.environ.get("RESNET_EDU_BANK", Path(__file__).parent / "bank"))
 SUMS = "SHA256SUMS"
@@ -27,6 +29,10 @@ FIELDS = (
 
 class RecordError(ValueError):
     """A record cannot be used; the message names the file, what is wrong and the mend."""
+
+
+class NotRecorded(LookupError):
+    """The bank has no such experiment, run or number; the message names what there is."""
 
 
 class BankWarning(UserWarning):
@@ -104,19 +110,31 @@ class Runs:
     def select(self, **settings: object) -> "Runs":
         """Return the records with these settings (``depth=56, shortcut="none"`` …).
 
-        Raises ``LookupError`` if there is none, naming what there is.
+        Raises ``NotRecorded`` if there is none.
         """
-        found = [one for one in self.records if all(_setting(one, key) == value for key, value in settings.items())]
-        if not found:
-            known = {key: sorted({_setting(one, key) for one in self.records}, key=str) for key in settings}
-            raise LookupError(
+        found = self.where(**settings)
+        if not found.records:
+            known = {key: self.values(key) for key in settings}
+            raise NotRecorded(
                 f"{self.experiment} holds no run with {settings}; recorded are {known if self.records else 'none'}"
             )
+        return found
+
+    def where(self, **settings: object) -> "Runs":
+        """Return the records with these settings, perhaps none.
+
+        A record may lack a setting that others have: a gate's bias belongs to gates alone.
+        """
+        found = [one for one in self.records if all(_setting(one, key) == value for key, value in settings.items())]
         return Runs(self.experiment, found, self.cell | settings)
 
     def values(self, setting: str) -> list:
-        """Return the different values of a setting, sorted."""
-        return sorted({_setting(one, setting) for one in self.records}, key=lambda value: (str(type(value)), value))
+        """Return the different values of a setting, sorted. Raises ``NotRecorded`` if no record has it."""
+        found = {_setting(one, setting) for one in self.records} - {None}
+        if self.records and not found:
+            others = ", ".join(sorted({key for one in self.records for key in one["settings"]}))
+            raise NotRecorded(f"{self.experiment} has no setting {setting!r}; it has {others}")
+        return sorted(found, key=lambda value: (str(type(value)), value))
 
     def last(self, metric: str, unit: str = "") -> Sample:
         """Return a metric's last value of each run: see ``metric``. A diverged run gives none."""
@@ -139,17 +157,17 @@ def number(record: Mapping, metric: str) -> float:
     ``metric`` is an epoch column, whose last value counts (``train_error``, ``test_error``, ``train_loss`` …), or a
     measurement and its key, after the last epoch or after a given one: ``lesions.mean``, ``gradient_norms.ratio@0``.
 
-    Raises ``LookupError`` if the record has no such number.
+    Raises ``NotRecorded`` if the record has no such number.
     """
     name, dot, key = metric.partition(".")
     if not dot:
         if metric not in record["epochs"]:
-            raise LookupError(f"{record['run']} has no epoch column {metric!r}; it has {', '.join(record['epochs'])}")
+            raise NotRecorded(f"{record['run']} has no epoch column {metric!r}; it has {', '.join(record['epochs'])}")
         return record["epochs"][metric][-1]
     key, at, epoch = key.partition("@")
     found = _measurement(record, name, int(epoch) if at else None)
     if key not in found:
-        raise LookupError(f"{record['run']} has no {key!r} in {name}; it has {', '.join(found)}")
+        raise NotRecorded(f"{record['run']} has no {key!r} in {name}; it has {', '.join(found)}")
     return found[key]
 
 
@@ -184,7 +202,7 @@ def load(experiment: str, bank: Path | None = None) -> Runs:
     files = record_files(experiment, bank)
     if not files:
         known = ", ".join(names(bank)) or "none"
-        raise LookupError(f"the bank has no experiment {experiment!r}; recorded are: {known}")
+        raise NotRecorded(f"the bank has no experiment {experiment!r}; recorded are: {known}")
     sums, records = read_sums(bank), []
     for file in files:
         try:
@@ -248,10 +266,12 @@ def write(record: Mapping, bank: Path | None = None) -> Path:
     ordered = {field: record[field] for field in FIELDS}
     content = (_text(_rounded(ordered)) + "\n").encode()
     with FileLock(bank / ".lock"):
-        _replace(file, content)
+        with replacing(file) as new:
+            new.write(content)
         sums = read_sums(bank) | {f"{file.parent.name}/{file.name}": hashlib.sha256(content).hexdigest()}
         kept = {name: sums[name] for name in sorted(sums) if (bank / name).exists()}
-        _replace(bank / SUMS, "".join(f"{digest}  {name}\n" for name, digest in kept.items()).encode())
+        with replacing(bank / SUMS) as new:
+            new.write("".join(f"{digest}  {name}\n" for name, digest in kept.items()).encode())
     return file
 
 
@@ -281,20 +301,17 @@ def verify(bank: Path | None = None) -> list[str]:
 
 
 def _setting(record: Mapping, key: str) -> object:
-    if key == "seed":
-        return record["seed"]
-    if key not in record["settings"]:
-        raise LookupError(f"{record['run']} has no setting {key!r}; it has {', '.join(record['settings'])}")
-    return record["settings"][key]
+    """Return a setting, None where the record has none of that name."""
+    return record["seed"] if key == "seed" else record["settings"].get(key)
 
 
 def _measurement(record: Mapping, name: str, epoch: int | None) -> Mapping:
     found = record["measured"].get(name)
     if found is None:
-        raise LookupError(f"{record['run']} has no measurement {name!r}; it has {', '.join(record['measured'])}")
+        raise NotRecorded(f"{record['run']} has no measurement {name!r}; it has {', '.join(record['measured'])}")
     key = max(found, key=int) if epoch is None else str(epoch)
     if key not in found:
-        raise LookupError(f"{record['run']} has {name} after epochs {', '.join(found)}, not after {epoch}")
+        raise NotRecorded(f"{record['run']} has {name} after epochs {', '.join(found)}, not after {epoch}")
     return found[key]
 
 
@@ -313,16 +330,3 @@ def _text(record: Mapping) -> str:
     """Return JSON with a line for each field: short, and readable where it differs from another version."""
     lines = (f"{json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in record.items())
     return "{\n" + ",\n".join(lines) + "\n}"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

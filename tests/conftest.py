@@ -10,7 +10,7 @@ from resnet_edu import datasets
 from resnet_edu.training import cpu_threads
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "book" / "_ext")]
 
 
 @pytest.fixture(scope="session")

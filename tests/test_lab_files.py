@@ -32,11 +32,11 @@ def test_any_change_of_a_run_file_is_noticed(name, data):
 
 
 def test_errors_name_value_rule_and_mend():
-    with pytest.raises(ValueError, match=r"no recorded run 'residual-110'; recorded are residual-8, .*plain-56"):
-        lab.load_records("residual-110")
+    with pytest.raises(ValueError, match=r"no recorded run 'residual-44'; recorded are residual-8, .*plain-110"):
+        lab.load_records("residual-44")
     with pytest.raises(ValueError, match=r"no setting 'layers'; it has depth, shortcut"):
         lab.island(config={"layers": 20})
-    with pytest.raises(ValueError, match=r"depth must be one of 8, 20, 32, 56, got 57"):
+    with pytest.raises(ValueError, match=r"depth must be one of 8, 20, 32, 56, 110, got 57"):
         lab.record({"depth": 57}, "odd")
     with pytest.raises(ValueError, match="at least one recorded run"):
         lab.island(shown=())
@@ -56,7 +56,7 @@ def test_the_islands_data_cannot_end_its_script():
     assert text.count("</script>") == 1
     data = json.loads(re.search(r'application/json">(.*)</script>', text, re.DOTALL)[1])
     assert data["id"] == "x</script>"
-    assert len(data["records"]) == 8
+    assert len(data["records"]) == 10
 
 
 def test_digits_are_the_data_sets(digits):

@@ -35,6 +35,13 @@ def test_gradients_and_responses_have_a_number_a_layer(network, digits):
     assert len(stds["layers"]) == 13 and stds["mean"] == pytest.approx(np.mean(stds["layers"]))
 
 
+def test_a_dead_network_has_no_ratio_of_gradients(digits):
+    network = cifar_resnet(8, width=2, in_channels=1, shortcut="none", normalization="none")
+    torch.nn.init.constant_(network.blocks[-1].conv2.bias, -1e9)
+    found = measures.gradients(network, digits, 0)
+    assert found["layers"][-2] == 0 and np.isnan(found["ratio"])
+
+
 def test_the_product_of_jacobians_is_that_of_the_chain(network, digits):
     found = measures.jacobians(network, digits, 0)
     assert len(found["largest"]) == len(found["median"]) == 6 and len(found["product"]) == 11
@@ -70,7 +77,7 @@ def test_shuffles_have_five_draws_for_each_number_of_swaps(network, digits):
 def test_the_surface_has_the_network_in_its_middle(network, digits, monkeypatch):
     monkeypatch.setattr(measures, "SIDE", 5)
     found = measures.surface(network, digits, 0)
-    split = measures._some(digits.train, 512)
+    split = measures._some(digits.train, measures.SURFACE_IMAGES)
     loss, error = evaluate(network, digits, split)
     assert found["loss"].shape == (5, 5)
     assert found["centre"] == pytest.approx(loss, rel=1e-4) and found["error"][2, 2] == pytest.approx(error)

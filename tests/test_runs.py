@@ -388,3 +388,26 @@ def test_a_budget_is_a_time(tiny, capsys):
     with pytest.raises(SystemExit):
         run_cli("record", "tiny", "--budget", "soon")
     assert "a time such as 90s, 25m or 2h, got 'soon'" in capsys.readouterr().err
+
+
+def test_runs_without_epochs_are_told_in_a_line_too():
+    from resnet_edu.cli_runs import _line
+
+    assert _line(made(epochs={}, diverged="the loss became nan")) == "one/a: diverged, 1 s"
+    assert _line(made(epochs={})) == "one/a: measured, 1 s"
+    assert "training error 10.00 %" in _line(made(epochs={"train_error": [10.0], "test_error": [20.0]}))
+
+
+@pytest.mark.parametrize("cell", ["depth=9", "colour=1", "depth=8,gate_bias=0"])
+def test_a_cell_that_is_not_recorded_is_explained(tmp_path, capsys, cell):
+    runs.write(made(), tmp_path)
+    assert run_cli("compare", "one", cell, "depth=8", "--bank", str(tmp_path)) == 2
+    assert "resnet-edu runs: one h" in capsys.readouterr().err
+
+
+def test_a_setting_that_some_records_lack_can_be_asked_for(tmp_path):
+    runs.write(made("plain"), tmp_path)
+    runs.write(made("gated", settings={"depth": 8, "shortcut": "A", "epochs": 2, "gate_bias": -6}), tmp_path)
+    found = runs.load("one", tmp_path)
+    assert [one["run"] for one in found.select(gate_bias=-6)] == ["gated"]
+    assert found.values("gate_bias") == [-6] and not found.where(gate_bias=0).records

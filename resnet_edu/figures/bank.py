@@ -6,12 +6,8 @@ from html import escape
 
 import numpy as np
 
-from resnet_edu.figures import MARKERS, OFF, ON, Figure, Table, _label_ends
+from resnet_edu.figures import DASHES, MARKERS, OFF, ON, OTHERS, Figure, Table, _label_ends, mean_sd
 from resnet_edu.runs import Runs, load
-
-# Okabe and Ito's colours for what is neither plain nor residual.
-OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6D00")
-DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 
 
 def styles(groups: Mapping[str, Runs]) -> dict[str, dict]:
@@ -109,9 +105,8 @@ class Quote:
     """
 
     def __init__(self, runs: Runs, metric: str, digits: int = 1, unit: str = ""):
-        sample = runs.last(metric)
-        spread = f" ± {sample.sd:.{digits}f}" if sample.n > 1 else ""
-        self.text = f"{sample.mean:.{digits}f}{spread}{unit}" if sample.n else "diverged"
+        values = runs.last(metric).values
+        self.text = mean_sd(values, digits) + unit if len(values) else "diverged"
         self.source = {
             "experiment": runs.experiment,
             "cell": runs.cell,
@@ -153,9 +148,15 @@ def table(
 
 def spread(groups: Mapping[str, Runs]) -> str:
     """Return what bands and bars mean, and where the records are from."""
+    seeds = seed_count(groups)
+    meaning = "One seed." if seeds == "1" else f"Mean and one standard deviation over {seeds} seeds."
+    return f"{meaning} {source(groups)}"
+
+
+def seed_count(groups: Mapping[str, Runs]) -> str:
+    """Return how many seeds the groups have: "5", or "3 to 5" where they differ."""
     counts = sorted({len(set(runs.values("seed"))) for runs in groups.values()})
-    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"Mean and one standard deviation over {seeds} seeds. {source(groups)}"
+    return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 def source(groups: Mapping[str, Runs]) -> str:

@@ -7,17 +7,18 @@ One front end (``front/``, dependency-free ES modules) with three *sources* of f
 * **recording**: runs from files (``recorded/``, made by ``python -m resnet_edu.lab``);
 * **kernel**: a training thread behind a Jupyter widget.
 
-``lab.mjs`` holds controls and state, ``views.mjs`` the drawings, ``state.mjs`` what may be chosen and how it is
-written into an address, ``record.mjs`` the run file. ``bundle`` joins them, by concatenation, to one script: an ES
-module for anywidget (with the engine inside) or a classic script for a page, which loads ``training_script`` (engine
-and digits) before it. ``island`` is the HTML that such a page needs.
+``lab.mjs`` holds controls and state, ``views.mjs`` the drawings, ``elements.mjs`` what they are made of, ``state.mjs``
+what may be chosen and how it is written into an address, ``record.mjs`` the run file; ``widget.mjs`` mounts the lab in
+a notebook and ``page.mjs`` in a page; ``cards.mjs`` is the block designer and the gradient explorer. ``bundle`` joins
+them, by concatenation, to one script: an ES module for anywidget (with the engine inside) or a classic script for a
+page, which loads ``training_script`` (engine and digits) before it. ``island`` is the HTML that such a page needs.
 
 Configuration
 -------------
 The same keys in every source, in addresses and in run files:
 
 ====================  =========================================================================================
-``depth``             6n+2 weighted layers: 8, 20, 32, 56 (a kernel may offer more)
+``depth``             6n+2 weighted layers: 8, 20, 32, 56, 110
 ``shortcut``          ``"none"``, ``"A"``, ``"B"``, ``"C"`` (He et al. 2015, section 3.3)
 ``normalization``     ``"batch"`` or ``"none"`` (convolutions then have a bias)
 ``activation``        ``"post"`` (He et al. 2015) or ``"pre"`` (He et al. 2016, Fig. 4e: the stem's ReLU is the first

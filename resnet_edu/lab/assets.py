@@ -6,8 +6,8 @@ from pathlib import Path
 
 FRONT = Path(__file__).parent / "front"
 ENGINE = ("assembler", "kernels", "net", "training", "worker")  # in the order in which they need each other
-PAGE = ("state", "record", "sources", "views", "lab")
-CARDS = ("state", "views", "cards")
+PAGE = ("elements", "state", "record", "sources", "views", "lab")
+CARDS = ("elements", "cards")
 
 
 def _join(names: tuple[str, ...]) -> str:
@@ -41,10 +41,10 @@ def bundle(form: str = "module") -> str:
     loads ``training_script`` before it. Raises ``ValueError`` for another form.
     """
     if form == "module":
-        return f"const engine = {engine_script()};\n{_join(PAGE)}export default {{ render }};\n"
+        return f"const engine = {engine_script()};\n{_join((*PAGE, 'widget'))}export default {{ render }};\n"
     if form == "classic":
-        body = f'"use strict";\nconst {{ engine }} = resnetLab;\n{_join(PAGE)}mountIslands();'
-        return f"(function () {{\n{body}\n}})();\n"
+        body = f"const {{ engine }} = resnetLab;\n{_join((*PAGE, 'page'))}mountIslands();"
+        return f'(function () {{\n"use strict";\n{body}\n}})();\n'
     raise ValueError(f"form must be 'module' (for anywidget) or 'classic' (for a page), got {form!r}")
 
 

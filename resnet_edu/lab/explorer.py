@@ -15,7 +15,7 @@ import torch
 
 from resnet_edu.datasets import Dataset, digits
 from resnet_edu.lab.kernel import Experiment
-from resnet_edu.probes import block_jacobians, product, recalibrate, singular_values
+from resnet_edu.probes import block_spectra, recalibrate
 from resnet_edu.training import DivergedError, evaluate
 
 RECORDED = Path(__file__).parent / "recorded" / "explorer.json"
@@ -32,7 +32,6 @@ TRAINING = {
     "learning_rate": 0.05, "seed": 1, "width": 4, "batch_size": 32, "momentum": 0.9, "weight_decay": 1e-4,
     "test_every": 300, "switches": [],
 }  # fmt: skip
-FLOOR = 1e-12  # singular values below it count as this: a closed ReLU makes exact zeros, which have no logarithm
 
 
 @dataclass(frozen=True)
@@ -88,14 +87,7 @@ def spectra(
 
 
 def _spectrum(network: torch.nn.Module, images: torch.Tensor, step: int, error: float) -> Spectrum:
-    logs = []
-    for image in images.split(1):
-        jacobians = block_jacobians(network, image)
-        values = [singular_values(jacobian) for jacobian in jacobians]
-        whole = np.quantile(singular_values(product(jacobians)), np.linspace(1, 0, 11), method="nearest")
-        numbers = [[v[0] for v in values], [np.median(v) for v in values], whole]
-        logs.append([np.log(np.maximum(one, FLOOR)) for one in numbers])
-    means = (np.exp(np.mean(one, axis=0)) for one in zip(*logs, strict=True))
+    means = block_spectra(network, images, method="nearest")
     rounded = [[float(f"{value:.3g}") for value in one] for one in means]
     return Spectrum(step, *rounded, test_error=round(error, 2))
 
@@ -115,8 +107,9 @@ def figure(found: list[Spectrum], title: str):
 
     def draw(canvas, ink):
         left, right = canvas.subplots(1, 2)
+        low, high = (0.0, 0.55) if ink["paper"] == "#ffffff" else (0.4, 1.0)  # at least 3:1 against the paper
         for number, one in enumerate(found):
-            colour = colormaps["viridis"](0.15 + 0.7 * number / max(1, len(found) - 1))
+            colour = colormaps["viridis"](low + (high - low) * number / max(1, len(found) - 1))
             blocks = range(1, len(one.largest) + 1)
             left.semilogy(blocks, one.largest, color=colour, marker="o", label=f"step {one.step}")
             left.semilogy(blocks, one.middle, color=colour, linestyle=":")

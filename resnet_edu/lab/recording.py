@@ -16,12 +16,12 @@ DEFAULTS = {
     "switches": [],
 }  # fmt: skip
 CHOICES = {
-    "depth": (8, 20, 32, 56), "shortcut": ("none", "A", "B", "C"), "normalization": ("batch", "none"),
+    "depth": (8, 20, 32, 56, 110), "shortcut": ("A", "B", "C", "none"), "normalization": ("batch", "none"),
     "activation": ("post", "pre"),
 }  # fmt: skip
 RUNS = {  # name of the file: what differs from the defaults
     f"{kind}-{depth}": {"depth": depth, "shortcut": shortcut}
-    for depth in (8, 20, 32, 56)
+    for depth in CHOICES["depth"]
     for kind, shortcut in (("residual", "A"), ("plain", "none"))
 }
 

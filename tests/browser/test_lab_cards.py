@@ -1,6 +1,7 @@
 """The block designer and the gradient explorer in a page without a kernel."""
 
 import json
+import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -78,6 +79,25 @@ def test_cards_have_no_accessibility_violation_and_fit_a_phone(open_cards, schem
     violations = Axe().run(page).response["violations"]
     assert [(one["id"], one["nodes"][0]["html"][:120]) for one in violations] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_moment_of_the_explorer_stands_out_from_the_paper(open_cards, scheme):
+    page, _ = open_cards(scheme=scheme)
+    paper, *strokes = page.get_by_role("region", name="Explore the gradient").evaluate(
+        """(card) => [getComputedStyle(card).backgroundColor,
+          ...[...card.querySelectorAll(".rl-moment:not(.rl-median)")].map((one) => getComputedStyle(one).stroke)]"""
+    )
+
+    def luminance(colour):  # WCAG 2.2, relative luminance
+        shares = [int(part) / 255 for part in re.findall(r"\d+", colour)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
+        return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    assert len(set(strokes)) == 5
+    for stroke in strokes:
+        dark, light = sorted((luminance(stroke), luminance(paper)))
+        assert (light + 0.05) / (dark + 0.05) >= 3, (stroke, paper)
 
 
 def test_without_javascript_a_table_and_a_figure_stand_there(open_cards):

@@ -1,6 +1,6 @@
 // Two small islands that need no kernel: the block designer and the gradient explorer, both from recorded tables.
 
-import { make, power, table, viridis } from "./views.mjs";
+import { make, power, spread, table } from "./elements.mjs";
 
 /** A select for every choice, a polite summary and a body; `show(chosen, body)` returns the summary's text. */
 function chooser(el, { title, choices, start, labels, note }, show) {
@@ -28,11 +28,11 @@ function designer(el, data) {
   const lines = [
     ["Parameters", ({ parameters }) => parameters.toLocaleString("en-US")],
     ["Multiply-adds, million", ({ multiply_adds }) => (multiply_adds / 1e6).toFixed(1)],
-    ["Kept for the backward pass, MB", ({ memory }) => (memory / 1e6).toFixed(2)],
+    ["Activations kept for the backward pass, MB", ({ memory }) => (memory / 1e6).toFixed(2)],
     ["Forward pass, ms (recorded)", ({ milliseconds }) => milliseconds.toFixed(2)],
   ];
   let [now, before] = [null, null];
-  const name = (one) => `${one.block}, ${one.channels} channels, ${one.shortcut === "none" ? "no shortcut" : `shortcut ${one.shortcut}`}, stride ${one.stride}${matters(one) ? `, ${one.variant}` : ""}`;
+  const name = (one) => `${one.block} block, ${one.channels} channels, ${one.shortcut === "none" ? "no shortcut" : `shortcut ${one.shortcut}`}, stride ${one.stride}${matters(one) ? `, ${one.variant}` : ""}`;
   chooser(el, {
     title: "Design a block", choices: data.choices, start,
     labels: {
@@ -47,29 +47,41 @@ function designer(el, data) {
     body.replaceChildren(table("Costs of the block", ["Cost", "This block", "The one before"],
       lines.map(([text, value]) => [text, value(now), before ? value(before) : "–"]), true));
     const compared = before ? `: ${(now.multiply_adds / before.multiply_adds).toFixed(2)} times the multiply-adds of the one before (${name(before)})` : "";
-    return `${name(now)}${compared}.`;
+    return `${name(now)[0].toUpperCase()}${name(now).slice(1)}${compared}.`;
   });
 }
 
-/** Curves on a logarithmic axis: `curves` are [values, colour, class, label]. */
+/**
+ * Curves on a logarithmic axis: `curves` are [values, number of the moment, label or null (then dotted)], `ticks`
+ * [place between 0 and 1, text]. A thin line leads from the end of a curve to its label.
+ */
 function logChart(title, xLabel, curves, ticks) {
-  const [width, height, left, bottom, top] = [330, 230, 44, 34, 8];
+  const [width, height, left, right, bottom, top] = [285, 230, 40, 54, 34, 10];
+  const [end, base] = [width - right, height - bottom];
   const values = curves.flatMap(([numbers]) => numbers);
   const low = Math.max(-8, Math.floor(Math.log10(Math.max(1e-8, Math.min(...values)))));
   const high = Math.ceil(Math.log10(Math.max(...values, 1.1)));
-  const x = (part) => (left + part * (width - left - 10)).toFixed(1);
-  const y = (value) => (height - bottom - ((Math.log10(Math.max(value, 1e-8)) - low) / (high - low)) * (height - bottom - top)).toFixed(1);
+  const x = (part) => (left + part * (end - left)).toFixed(1);
+  const y = (value) => Number((base - ((Math.log10(Math.max(value, 1e-8)) - low) / (high - low)) * (base - top)).toFixed(1));
+  const across = (kind, at) => `<line class="rl-${kind}" x1="${left}" x2="${end}" y1="${at}" y2="${at}"/>`;
   let marks = "";
   for (let decade = low; decade <= high; decade += Math.ceil((high - low) / 6)) {
-    marks += `<line class="rl-grid" x1="${left}" x2="${width - 10}" y1="${y(10 ** decade)}" y2="${y(10 ** decade)}"/><text x="${left - 5}" y="${y(10 ** decade)}" dy=".35em" text-anchor="end">${power(decade)}</text>`;
+    const at = y(10 ** decade);
+    marks += `${across("grid", at)}<text x="${left - 5}" y="${at}" dy=".35em" text-anchor="end">${power(decade)}</text>`;
   }
-  marks += `<line class="rl-cursor" x1="${left}" x2="${width - 10}" y1="${y(1)}" y2="${y(1)}"/>`;
+  marks += across("cursor", y(1));
   const anchor = (part) => (part === 1 ? "end" : part === 0 ? "start" : "middle");
-  for (const [part, text] of ticks) marks += `<text x="${x(part)}" y="${height - bottom + 15}" text-anchor="${anchor(part)}">${text}</text>`;
-  marks += `<text x="${(left + width - 10) / 2}" y="${height - 3}" text-anchor="middle">${xLabel}</text>`;
-  for (const [numbers, colour, dash] of curves) {
-    const points = numbers.map((value, index) => `${index ? "L" : "M"}${x(numbers.length > 1 ? index / (numbers.length - 1) : 0.5)} ${y(value)}`).join("");
-    marks += `<path d="${points}" fill="none" stroke="${colour}" stroke-width="2" stroke-dasharray="${dash}"/>`;
+  for (const [part, text] of ticks) marks += `<text x="${x(part)}" y="${base + 15}" text-anchor="${anchor(part)}">${text}</text>`;
+  marks += `<text x="${(left + end) / 2}" y="${height - 3}" text-anchor="middle">${xLabel}</text>`;
+  const labels = [];
+  for (const [numbers, moment, label] of curves) {
+    const points = numbers.map((value, index) => `${index ? "L" : "M"}${x(index / (numbers.length - 1))} ${y(value)}`).join("");
+    marks += `<path class="rl-moment rl-moment-${moment}${label ? "" : " rl-median"}" d="${points}"/>`;
+    if (label) labels.push({ from: y(numbers.at(-1)), at: y(numbers.at(-1)), label, moment });
+  }
+  spread(labels, base);
+  for (const { from, at, label, moment } of labels) {
+    marks += `<path class="rl-lead rl-moment-${moment}" d="M${end} ${from}L${end + 12} ${at}"/><text class="rl-label" x="${end + 15}" y="${at}" dy=".35em">${label}</text>`;
   }
   const box = make("div", { class: "rl-panel" }, make("p", { class: "rl-title" }, title), make("div", {}));
   box.lastChild.innerHTML = `<svg viewBox="0 0 ${width} ${height}" width="100%" aria-hidden="true">${marks}</svg>`;
@@ -89,23 +101,21 @@ function explorer(el, data) {
     note: `Digits, width 4, learning rate ${data.training.learning_rate}, seed ${data.training.seed}; four test images, geometric means. Recorded on ${data.date} (${data.device}, torch ${data.versions.torch}): ${data.command}`,
   }, (chosen, body) => {
     const { spectra } = data.runs.find((run) => Object.keys(start).every((key) => run[key] === chosen[key]));
-    const colour = (index) => `rgb(${viridis(0.12 + (0.7 * index) / Math.max(1, spectra.length - 1))})`;
     const blocks = spectra[0].largest.length;
-    const legend = make("p", { class: "rl-key" }, ...spectra.flatMap(({ step }, index) => {
-      const swatch = make("span", { class: "rl-swatch", style: `background:${colour(index)}` });
-      return [swatch, `step ${step} `];
-    }), "· solid: largest, dotted: median");
-    body.replaceChildren(legend, make("div", { class: "rl-columns" },
-      logChart("Singular values of each block", "block", spectra.flatMap(({ largest, middle }, index) =>
-        [[largest, colour(index), "none"], [middle, colour(index), "2 4"]]), [[0, 1], [1, blocks]]),
-      logChart("Singular values of the product", "in order of size", spectra.map(({ product }, index) => [product, colour(index), "none"]),
+    const label = (step) => (step ? String(step) : "step 0");
+    body.replaceChildren(make("div", { class: "rl-columns" },
+      logChart("Singular values of each block", "block", spectra.flatMap(({ step, largest, middle }, index) =>
+        [[middle, index, null], [largest, index, label(step)]]), [[0, 1], [1, blocks]]),
+      logChart("Singular values of the product", "in order of size", spectra.map(({ step, product }, index) => [product, index, label(step)]),
         [[0, "largest"], [0.5, "median"], [1, "smallest"]])),
+    make("p", { class: "rl-key" }, "Each line is a step of training. Solid: the largest value; dotted: the median. At 1 a gradient keeps its size."),
     make("details", {}, make("summary", {}, "The same as a table"), make("div", { class: "rl-tables", tabindex: "0", role: "region", "aria-label": "Singular values" },
       table("Singular values of the product of all blocks", ["Step", "Largest", "Median", "Smallest", "Largest of a block", "Test error, %"],
         spectra.map((one) => [String(one.step), show(one.product[0]), show(one.product[5]), show(one.product[10]), show(Math.max(...one.largest)), one.test_error.toFixed(1)]), true))));
     const [first, last] = [spectra[0], spectra.at(-1)];
     const ended = last.step < data.steps.at(-1) ? ` Training diverged after step ${last.step}.` : "";
-    return `The product's median singular value is ${show(first.product[5])} at step ${first.step} and ${show(last.product[5])} at step ${last.step}, with a test error of ${last.test_error.toFixed(1)} %.${ended}`;
+    const then = last === first ? "" : ` and ${show(last.product[5])} at step ${last.step}`;
+    return `The product’s median singular value is ${show(first.product[5])} at step ${first.step}${then}; the test error is ${last.test_error.toFixed(1)} %.${ended}`;
   });
 }
 

@@ -1,22 +1,24 @@
-// The lab: controls, linked views, and the state behind them. In a notebook anywidget calls `render`; in a page
-// `mountIslands` does, with the same model interface.
+// The lab: controls, linked views, and the state behind them. widget.mjs mounts it in a notebook, page.mjs in a page.
 
+import { make, percent, power, say } from "./elements.mjs";
 import { packRecord, toCsv, unpackRecord } from "./record.mjs";
-import { browserSource, kernelSource, recordedSource } from "./sources.mjs";
+import { browserSource, recordedSource } from "./sources.mjs";
 import { CHOICES, DEFAULTS, blocksOf, connections, keyOf, nameOf, readState, readValue, writeState } from "./state.mjs";
-import { decades, drawChart, drawResponses, drawStrip, frameAt, make, percent, power, say, shareOf, styleOf, tables, viridis } from "./views.mjs";
+import { decades, drawChart, drawResponses, drawStrip, frameAt, shareOf, styleOf, tables, viridis } from "./views.mjs";
 
 const POLL = 100; // milliseconds between questions to a source: ten drawings a second
 const KEPT = 6; // own runs that stay for comparison
 const GUESSES = 5; // points of a guessed curve
 const SETTINGS = [
-  ["depth", "Depth", { 8: "8 layers", 20: "20 layers", 32: "32 layers", 56: "56 layers" }],
+  ["depth", "Depth", { 8: "8 layers", 20: "20 layers", 32: "32 layers", 56: "56 layers", 110: "110 layers" }],
   ["shortcut", "Shortcut", { A: "A: identity", B: "B: projections", C: "C: all projected", none: "none" }],
   ["normalization", "Batch norm", { batch: "on", none: "off" }],
   ["activation", "Activation", { post: "post-activation", pre: "pre-activation" }],
 ];
 const PLACES = { browser: "this browser", recording: "recordings", kernel: "the kernel" };
 
+const count = (steps) => `${steps} step${steps === 1 ? "" : "s"}`;
+const sample = (style, kind, more = "") => `<svg width="34" height="10" aria-hidden="true" class="rl-run rl-front ${style}"><path class="rl-${kind}" d="M1 5H33"/>${more}</svg>`;
 const dayOf = (date) => new Date(date).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
 const agent = () => {
   const text = navigator.userAgent;
@@ -24,11 +26,12 @@ const agent = () => {
   return `${{ Edg: "Edge", Version: "Safari" }[name] ?? name} ${version}`.trim();
 };
 
-function mount(el, model) {
-  const get = (name, otherwise) => model.get(name) ?? otherwise;
+/** Build the lab in `el`. `read(name)` gives its values (resnet_edu/lab/__init__.py); `kernelSource()` a kernel, if there is one. */
+export function mount(el, read, kernelSource) {
+  const get = (name, otherwise) => read(name) ?? otherwise;
   const id = get("id", "lab");
   const start = { ...DEFAULTS, ...get("config", {}) };
-  const sources = get("kernel", false) ? ["kernel", "browser", "recording"] : ["browser", "recording"];
+  const sources = kernelSource ? ["kernel", "browser", "recording"] : ["browser", "recording"];
   const problems = [];
   const recordings = [];
   for (const record of get("records", [])) {
@@ -121,13 +124,14 @@ function mount(el, model) {
   view.message = make("div", { class: "rl-message", hidden: true });
   view.summary = make("output", { class: "rl-summary", "aria-live": "off" });
   view.live = make("div", { class: "rl-hidden", "aria-live": "polite" });
-  const chart = (title, sub) => {
+  const chart = (title, sub, ...below) => {
     const box = make("div", { class: "rl-chart", role: "img" });
-    return [box, panel(title, sub, box)];
+    return [box, panel(title, sub, box, ...below)];
   };
   const [errorBox, errorPanel] = chart("Error", "in percent");
   const [lossBox, lossPanel] = chart("Loss", "cross-entropy in nats");
-  const [responseBox, responsePanel] = chart("Response size per block", "standard deviation before the addition");
+  const [responseBox, responsePanel] = chart("Response size per block", "on a logarithmic scale",
+    make("p", { class: "rl-key" }, "Standard deviation of what a block computes, before its shortcut is added."));
   view.handles = Array.from({ length: GUESSES }, (_, index) => make("div", {
     class: "rl-handle", role: "slider", tabindex: "0", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": 100,
     onkeydown: (event) => {
@@ -141,7 +145,7 @@ function mount(el, model) {
   view.errorArea = make("div", { class: "rl-area" }, ...view.handles);
   errorBox.replaceWith(view.errorArea);
   view.errorArea.prepend(errorBox);
-  view.cover = make("p", { class: "rl-cover", hidden: true });
+  view.cover = make("p", {}, "Where will the test error go? Draw it: drag the five points, or move them with the arrow keys.");
   const guessAt = (event) => {
     if (!S.guess || !view.errorScale || (event.type === "pointermove" && !event.buttons)) return;
     event.preventDefault();
@@ -155,8 +159,7 @@ function mount(el, model) {
   view.errorArea.addEventListener("pointermove", guessAt);
   view.showMe = button("Show me", () => showMe(), { class: "rl-button rl-primary rl-show" });
   view.key = make("p", { class: "rl-key" });
-  view.key.innerHTML = '<svg width="34" height="10" aria-hidden="true" class="rl-run rl-front"><path class="rl-train" d="M1 5H33"/></svg> training, running mean'
-    + ' <svg width="34" height="10" aria-hidden="true" class="rl-run rl-front"><path class="rl-test" d="M1 5H33"/><circle cx="17" cy="5" r="2.1"/></svg> test';
+  view.key.innerHTML = `${sample("", "train")} training, running mean ${sample("", "test", '<circle cx="17" cy="5" r="2.1"/>')} test`;
 
   view.scrub = make("input", { type: "range", min: 0, step: 1, "aria-label": "Step shown", oninput: ({ target }) => {
     const last = S.current?.frames.length ?? 0;
@@ -219,7 +222,7 @@ function mount(el, model) {
     make("div", { class: "rl-columns rl-curves" }, errorPanel, lossPanel),
     view.key,
     make("label", { class: "rl-scrub" }, make("span", {}, "Step shown"), view.scrub, view.at),
-    make("div", { class: "rl-details" }, panel("The network", "click a block to cut or restore its shortcut", view.network, view.legends[0])),
+    make("div", { class: "rl-details" }, panel("The network", "press a block to cut or restore its shortcut", view.network, view.legends[0])),
     make("div", { class: "rl-columns rl-details" }, stripPanel, responsePanel),
     make("div", { class: "rl-details" }, panel("Runs", "choose which one the views show", view.runs)),
     make("div", { class: "rl-bar rl-actions" }, view.copy, view.json, view.csv, view.link),
@@ -256,7 +259,7 @@ function mount(el, model) {
     const tested = step ? run.frames.slice(0, step).findLast((frame) => frame.test_error !== undefined) : null;
     const trained = smoothError(run.frames, step);
     return `${nameOf(S.config)}: ${tested ? `test error ${percent(tested.test_error)} %` : "test error not measured yet"}`
-      + `${trained === null ? "" : `, training error ${percent(trained)} %`} after ${step} steps.`;
+      + `${trained === null ? "" : `, training error ${percent(trained)} %`} after ${count(step)}.`;
   }
   const smoothError = (frames, step) => {
     const part = frames.slice(Math.max(0, step - 20), step);
@@ -265,7 +268,7 @@ function mount(el, model) {
 
   // ---- what happens ----------------------------------------------------------------------------------------
   function link(name) {
-    links[name] ??= name === "kernel" ? kernelSource(model)
+    links[name] ??= name === "kernel" ? kernelSource()
       : name === "recording" ? recordedSource(recorded) : browserSource(get("engine"), get("digits"));
     return links[name];
   }
@@ -307,7 +310,7 @@ function mount(el, model) {
     if (S.guessed && end) {
       const measured = (step) => frameAt(run.frames, step, "test_error").test_error;
       const distance = S.guessed.reduce((sum, value, index) => sum + Math.abs(value - measured(Math.round(((index + 1) * run.config.steps) / GUESSES))), 0) / GUESSES;
-      S.verdict = `You guessed ${S.guessed.at(-1)} % at the end, measured is ${percent(end.test_error)} %; on average your curve is ${percent(distance)} points away.`;
+      S.verdict = `You guessed ${S.guessed.at(-1)} % for the end; it is ${percent(end.test_error)} %. On average your curve is ${percent(distance)} points away.`;
       text += ` ${S.verdict}`;
     }
     announce(text);
@@ -323,7 +326,7 @@ function mount(el, model) {
 
   function begin(play) {
     complain("");
-    const config = JSON.parse(JSON.stringify(S.config));
+    const config = structuredClone(S.config);
     if (S.source === "recording" && !recorded(config)) return complain(`There is no recording of this: ${nameOf(config)}. Recorded are the lab’s default settings at each depth.`), null;
     const run = { config, frames: [], source: S.source, link: S.source, state: "paused", date: new Date().toISOString(), device: null };
     if (S.source === "recording") Object.assign(run, { facts: recorded(config).facts });
@@ -414,7 +417,7 @@ function mount(el, model) {
     if (name === "recording" && !recorded(S.config)) {
       const { depth, shortcut } = S.config;
       const near = recordings.find((run) => run.config.depth === depth && run.config.shortcut === shortcut) ?? recordings[0];
-      S.config = JSON.parse(JSON.stringify(near.config));
+      S.config = structuredClone(near.config);
     }
     Object.assign(S, { cursor: null });
     complain("");
@@ -465,12 +468,12 @@ function mount(el, model) {
           flip(index);
         } });
         one.innerHTML = '<svg viewBox="0 0 30 16" preserveAspectRatio="none" aria-hidden="true"><path class="rl-arc" d="M1 16V9Q1 3 7 3H23Q29 3 29 9V16"/>'
-          + '<path class="rl-cut" d="M1 16V10M29 16V10"/></svg><span></span>';
+          + '<path class="rl-cut" d="M1 16V9Q1 3 7 3H9M21 3H23Q29 3 29 9V16"/></svg><span></span>';
         blocks.push(one);
         return one;
       })), make("small", {}, `${4 << stage} channels, ${8 >> stage}×${8 >> stage}`)));
     view.network.replaceChildren(make("div", { class: "rl-end" }, "input"), ...stages, make("div", { class: "rl-end" }, "output"));
-    view.network.style.setProperty("--blocks", each);
+    view.network.style.setProperty("--blocks", each > 9 ? each / 2 : each); // wide enough for a finger
   }
   function paintNetwork(scale) {
     buildNetwork();
@@ -509,10 +512,10 @@ function mount(el, model) {
     view.runs.replaceChildren(...runs.map((run) => {
       const end = run.frames.findLast((frame) => frame.test_error !== undefined);
       const swatch = make("span", { class: "rl-swatch" });
-      swatch.innerHTML = `<svg width="34" height="10" aria-hidden="true" class="rl-run rl-front rl-${styleOf(run)}"><path class="rl-test" d="M1 5H33"/></svg>`;
+      swatch.innerHTML = sample(`rl-${styleOf(run)}`, "test");
       const radio = make("input", { type: "radio", name: `${id}-run`, onchange: () => {
         stop();
-        S.config = JSON.parse(JSON.stringify(run.config));
+        S.config = structuredClone(run.config);
         if (S.config.shortcut !== "none") S.kind = S.config.shortcut;
         Object.assign(S, { current: run, cursor: null });
         changed();
@@ -521,12 +524,12 @@ function mount(el, model) {
       radio.checked = run === S.current;
       return make("li", {}, make("label", {}, radio, swatch, make("span", { class: "rl-run-name" }, nameOf(run.config)),
         make("span", { class: "rl-soft" }, `rate ${run.config.learning_rate}, seed ${run.config.seed}, ${run.source === "recording" ? "recording" : PLACES[run.source]}`),
-        make("span", { class: "rl-run-end" }, run.state === "running" ? "training …" : end ? `${percent(end.test_error)} % test error` : `${run.frames.length} steps`)),
-      run.link && run.state !== "running" ? button("Remove", () => {
+        make("span", { class: "rl-run-end" }, run.state === "running" ? (run.source === "recording" ? "replaying …" : "training …") : end ? `${percent(end.test_error)} % test error` : count(run.frames.length))),
+      run.link && run.state !== "running" ? button("×", () => {
         S.runs = S.runs.filter((one) => one !== run);
         if (S.current === run) S.current = null, settle();
         else draw();
-      }, { class: "rl-button rl-small", "aria-label": `Remove the run: ${nameOf(run.config)}` }) : null);
+      }, { class: "rl-button rl-small", title: "Remove this run", "aria-label": `Remove the run: ${nameOf(run.config)}` }) : null);
     }));
     if (focused) view.runs.querySelector("input:checked, input")?.focus();
   }
@@ -573,11 +576,11 @@ function mount(el, model) {
     const guessPoints = (values) => [[0, 90], ...values.map((value, index) => [((index + 1) * steps) / GUESSES, value])];
     const guess = S.guess ? guessPoints(S.guesses) : S.guessed ? guessPoints(S.guessed) : null;
     const common = { steps, cursor: S.guess || !run || !step ? null : step };
-    view.errorScale = drawChart(errorBox, shown, { ...common, top: 100, ticks: [0, 20, 40, 60, 80, 100], train: "error", test: "test_error", chance: [90, "chance"], guess });
-    drawChart(lossBox, shown, { ...common, top: 3, ticks: [0, 1, 2, 3], train: "loss", test: "test_loss", chance: [Math.log(10), "chance"], guess: null });
+    view.errorScale = drawChart(errorBox, shown, { ...common, top: 100, ticks: [0, 20, 40, 60, 80, 100], train: "error", test: "test_error", chance: 90, guess });
+    drawChart(lossBox, shown, { ...common, top: 3, ticks: [0, 1, 2, 3], train: "loss", test: "test_loss", chance: Math.log(10), guess: null });
     errorBox.setAttribute("aria-label", `Chart of the error. ${summary()}`);
-    lossBox.setAttribute("aria-label", `Chart of the loss. The figures are in the tables below.`);
-    responseBox.setAttribute("aria-label", `Chart of the response sizes. The figures are in the tables below.`);
+    lossBox.setAttribute("aria-label", "Chart of the loss. The figures are in the tables below.");
+    responseBox.setAttribute("aria-label", "Chart of the response sizes. The figures are in the tables below.");
     view.handles.forEach((handle, index) => {
       handle.hidden = !S.guess;
       const at = ((index + 1) * steps) / GUESSES;
@@ -587,8 +590,6 @@ function mount(el, model) {
       handle.setAttribute("aria-valuetext", `${S.guesses[index]} percent`);
     });
     view.guessbar.hidden = !S.guess;
-    view.cover.hidden = !S.guess;
-    view.cover.textContent = `Where will the test error go? Draw it: drag the five points, or move them with the arrow keys.`;
 
     const last = run?.frames.length ?? 0;
     view.scrub.max = steps;
@@ -652,27 +653,4 @@ function mount(el, model) {
     for (const one of Object.values(links)) one.close();
     links = {};
   };
-}
-
-/** anywidget's entry: https://anywidget.dev/en/afm */
-export const render = ({ model, el }) => mount(el, {
-  get: (name) => (name === "engine" ? engine : model.get(name)),
-  send: (...rest) => model.send(...rest), on: (...rest) => model.on(...rest), off: (...rest) => model.off(...rest),
-});
-
-/** Mount every island of the page; one that fails keeps its figure and says why. */
-export function mountIslands() {
-  for (const el of document.querySelectorAll(".resnet-lab")) {
-    const box = make("div");
-    const figure = el.querySelector(".resnet-lab-figure");
-    try {
-      const data = JSON.parse(el.querySelector("script[type='application/json']").textContent);
-      el.append(box);
-      mount(box, { get: (name) => ({ engine, digits: resnetLab.digits, ...data })[name] });
-      if (figure) figure.hidden = true;
-    } catch (error) {
-      box.remove();
-      el.append(make("p", { role: "alert" }, `The lab could not start: ${error.message}`));
-    }
-  }
 }

@@ -4,7 +4,7 @@
 const PATIENCE = 6000; // milliseconds without an answer before a source counts as lost
 
 /** Number the requests, match the replies, give up after a while. */
-function correspond(send, lost) {
+export function correspond(send, lost) {
   let [last, broken] = [0, null];
   const open = new Map();
   const fail = (text) => {
@@ -52,15 +52,6 @@ export function browserSource(engine, digits) {
       post.fail("closed");
     },
   };
-}
-
-/** A training thread in a Jupyter kernel, through the widget's own messages. */
-export function kernelSource(model) {
-  const post = correspond((message) => model.send(message),
-    "The kernel does not answer: it is busy, was restarted or is gone. Run the cell again.");
-  const listen = (reply) => post.receive(reply);
-  model.on("msg:custom", listen);
-  return { ask: post.ask, close: () => model.off("msg:custom", listen) };
 }
 
 /** A recording, played again at `speed` steps a second, or shown at once. */

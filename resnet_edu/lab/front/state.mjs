@@ -1,7 +1,8 @@
-// What a reader may choose, and how it is written into an address.
+// What a reader may choose, and how it is written into an address. CHOICES and DEFAULTS are those of recording.py,
+// which a test compares.
 
 export const CHOICES = {
-  depth: [8, 20, 32, 56],
+  depth: [8, 20, 32, 56, 110],
   shortcut: ["A", "B", "C", "none"],
   normalization: ["batch", "none"],
   activation: ["post", "pre"],

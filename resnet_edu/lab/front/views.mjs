@@ -1,5 +1,6 @@
 // Drawings: pure functions from runs to SVG, canvas and tables. Text stays text; colours come from lab.css.
 
+import { percent, power, say, spread, table } from "./elements.mjs";
 import { connections } from "./state.mjs";
 
 // viridis (matplotlib), eight of its colours.
@@ -11,33 +12,6 @@ export function viridis(share) {
   const [low, rest] = [Math.min(VIRIDIS.length - 2, Math.floor(place)), place % 1 || (place === VIRIDIS.length - 1 ? 1 : 0)];
   return VIRIDIS[low].map((from, index) => Math.round(from + rest * (VIRIDIS[low + 1][index] - from)));
 }
-
-/** Make an element: attributes with "on…" are listeners, the rest are attributes; false ones are left out. */
-export function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
-  return element;
-}
-
-const escaped = (text) => String(text).replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
-
-/** A number as a person would write it. */
-export function say(value) {
-  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  if (size >= 1e4 || size < 1e-3) return value.toExponential(1).replace("e+", "e").replace("-", "−");
-  return size >= 100 ? value.toFixed(0) : size >= 10 ? value.toFixed(1) : size >= 1 ? value.toFixed(2) : value.toPrecision(2);
-}
-
-export const percent = (value) => (Number.isFinite(value) ? value.toFixed(1) : "–");
-
-/** 10 to a whole power, short. */
-export const power = (exponent) => (Math.abs(exponent) < 3 ? String(Number((10 ** exponent).toFixed(2))) : `1e${exponent}`.replace("-", "−"));
 
 /** "on", "off" or "mixed": how a run is drawn in every view. */
 export const styleOf = (run, step) => {
@@ -60,14 +34,19 @@ const smooth = (frames, key) => { // a running mean of the noisy batches, over a
   });
 };
 
+const textAt = (x, y, text, anchor = "middle") => `<text x="${x}" y="${y}" dy=".35em" text-anchor="${anchor}">${text}</text>`;
+const lineAt = (kind, x1, x2, y1, y2) => `<line class="rl-${kind}" x1="${x1}" x2="${x2}" y1="${y1}" y2="${y2}"/>`;
+const level = (left, right, y, text) => lineAt("grid", left, right, y, y) + textAt(left - 6, y, text, "end");
+const put = (box, width, height, marks) => (box.innerHTML = `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" aria-hidden="true">${marks}</svg>`);
+
 /**
- * Draw curves into `box`. `spec`: title, top (of the y axis), ticks, train and test (keys of a frame), steps (of
- * the x axis), cursor, chance ([value, text] of guessing), guess ([[step, value], …] or null).
+ * Draw curves into `box`. `spec`: top (of the y axis), ticks, train and test (keys of a frame), steps (of
+ * the x axis), cursor, chance (value of guessing at random), guess ([[step, value], …] or null).
  * `runs` come with the one in front last; values above the axis run along its edge.
  */
 export function drawChart(box, runs, spec) {
   const [width, height] = [Math.max(240, box.clientWidth), 216];
-  const [left, right, top, bottom] = [34, 84, 10, 34];
+  const [left, right, top, bottom] = [34, 92, 10, 34];
   const [w, h] = [width - left - right, height - top - bottom];
   const x = (step) => (left + (step / spec.steps) * w).toFixed(1);
   const y = (value) => (top + h - (Math.min(value, spec.top) / spec.top) * h).toFixed(1);
@@ -84,15 +63,14 @@ export function drawChart(box, runs, spec) {
   };
   let marks = "";
   for (const tick of spec.ticks) {
-    marks += `<line class="rl-grid" x1="${left}" x2="${left + w}" y1="${y(tick)}" y2="${y(tick)}"/>`
-      + `<text x="${left - 6}" y="${y(tick)}" dy=".35em" text-anchor="end">${tick}</text>`;
+    marks += level(left, left + w, y(tick), tick);
   }
   const jump = [10, 20, 50, 100, 200, 500, 1000].find((one) => spec.steps / one <= Math.max(2, w / 60)) ?? 1000;
   for (let step = 0; step <= spec.steps; step += jump) {
-    marks += `<text x="${x(step)}" y="${top + h + 15}" text-anchor="middle">${step}</text>`;
+    marks += textAt(x(step), top + h + 11, step);
   }
-  marks += `<text x="${left + w / 2}" y="${height - 3}" text-anchor="middle">step</text>`;
-  marks += `<line class="rl-chance" x1="${left}" x2="${left + w}" y1="${y(spec.chance[0])}" y2="${y(spec.chance[0])}"/>`;
+  const chance = y(spec.chance);
+  marks += textAt(left + w / 2, height - 7, "step") + lineAt("chance", left, left + w, chance, chance);
   const labels = [];
   runs.forEach((run, index) => {
     const front = index === runs.length - 1 ? " rl-front" : "";
@@ -108,17 +86,13 @@ export function drawChart(box, runs, spec) {
     marks += `<path class="rl-guess" d="${path(spec.guess)}"/>`;
     labels.push({ at: Number(y(spec.guess.at(-1)[1])), text: "your guess", front: "", by: 18 });
   }
-  labels.push({ at: Number(y(spec.chance[0])), text: spec.chance[1], front: "" });
-  // Spread the labels: none may stand on another, the one in front wins its place.
-  labels.sort((a, b) => a.at - b.at);
-  for (let index = 1; index < labels.length; index++) labels[index].at = Math.max(labels[index].at, labels[index - 1].at + 13);
-  const last = labels.at(-1);
-  if (last && last.at > top + h) for (let index = labels.length - 1, most = top + h; index >= 0; index--, most -= 13) labels[index].at = Math.min(labels[index].at, most);
+  labels.push({ at: Number(chance), text: "chance", front: "" });
+  spread(labels, top + h);
   for (const label of labels) {
-    marks += `<text class="rl-label${label.front}" x="${left + w + (label.by ?? 6)}" y="${label.at}" dy=".35em">${escaped(label.text)}</text>`;
+    marks += `<text class="rl-label${label.front}" x="${left + w + (label.by ?? 6)}" y="${label.at}" dy=".35em">${label.text}</text>`;
   }
-  if (spec.cursor !== null) marks += `<line class="rl-cursor" x1="${x(spec.cursor)}" x2="${x(spec.cursor)}" y1="${top}" y2="${top + h}"/>`;
-  box.innerHTML = `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" aria-hidden="true">${marks}</svg>`;
+  if (spec.cursor !== null) marks += lineAt("cursor", x(spec.cursor), x(spec.cursor), top, top + h);
+  put(box, width, height, marks);
   return { // for the pointer
     step: (px) => Math.min(spec.steps, Math.max(0, Math.round(((px - left) / w) * spec.steps))),
     value: (py) => Math.min(spec.top, Math.max(0, (1 - (py - top) / h) * spec.top)),
@@ -172,27 +146,21 @@ export function drawResponses(box, runs, step) {
   };
   let marks = "";
   for (let tick = low; tick <= high; tick += Math.ceil((high - low) / 6)) {
-    marks += `<line class="rl-grid" x1="${left}" x2="${left + w}" y1="${y(10 ** tick)}" y2="${y(10 ** tick)}"/>`
-      + `<text x="${left - 6}" y="${y(10 ** tick)}" dy=".35em" text-anchor="end">${power(tick)}</text>`;
+    marks += level(left, left + w, y(10 ** tick), power(tick));
   }
-  const jump = blocks > 12 ? 5 : 1;
+  const jump = blocks > 30 ? 10 : blocks > 12 ? 5 : 1;
   for (let block = jump === 1 ? 1 : 0; block <= blocks; block += jump) {
-    if (block) marks += `<text x="${x(block - 1)}" y="${top + h + 15}" text-anchor="middle">${block}</text>`;
+    if (block) marks += textAt(x(block - 1), top + h + 11, block);
   }
-  marks += `<text x="${left + w / 2}" y="${height - 3}" text-anchor="middle">block</text>`;
+  marks += textAt(left + w / 2, height - 7, "block");
   rows.filter(([, values]) => values.length === blocks).forEach(([run, values], index, all) => {
     const isFront = index === all.length - 1;
     const points = values.map((value, block) => [x(block), y(value)]);
     marks += `<g class="rl-run rl-${styleOf(run, step)}${isFront ? " rl-front" : ""}"><path class="rl-test" d="M${points.map((one) => one.join(" ")).join("L")}"/>`
       + (isFront ? points.map(([px, py]) => `<circle cx="${px}" cy="${py}" r="2.6"/>`).join("") : "") + "</g>";
   });
-  box.innerHTML = `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" aria-hidden="true">${marks}</svg>`;
+  put(box, width, height, marks);
 }
-
-export const table = (caption, head, rows, hidden = false) => make("table", {}, make("caption", { class: hidden && "rl-hidden" }, caption),
-  make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col" }, text)))),
-  make("tbody", {}, ...rows.map(([first, ...rest]) => make("tr", {}, make("th", { scope: "row" }, String(first)),
-    ...rest.map((text) => make("td", {}, text))))));
 
 /** The figures of the charts, and of every block at `step`, as two tables. */
 export function tables(run, name, step) {

@@ -1,0 +1,193 @@
+"""Pictures of a residual network as many paths: which there are, what blocks do, how long the paths are that count."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from resnet_edu.figures import DASHES, MARKERS, OFF, ON, OTHERS, Figure
+from resnet_edu.figures.bank import source
+from resnet_edu.runs import Runs
+
+
+def _style(label: str, index: int) -> dict:
+    """Return a line style by a network's name; anything else gets the colour and dash of its place."""
+    known = {"plain": (OFF, "--", "o"), "residual": (ON, "-", "s"), "pre": (OTHERS[0], ":", "^")}
+    other = (OTHERS[1 + index % 4], DASHES[index % len(DASHES)], MARKERS[3 + index % 3])
+    colour, dash, marker = known.get(label.partition("-")[0], other)
+    return {"color": colour, "ls": dash, "marker": marker}
+
+
+def unravelled(blocks: int, caption: str, alt: str) -> Figure:
+    """Return every path through ``blocks`` residual blocks, a row each, the shortest on top.
+
+    Raises ``ValueError`` for more than four blocks: there are 2ⁿ rows.
+    """
+    if not 1 <= blocks <= 4:
+        raise ValueError(f"blocks must lie in 1 … 4 to be drawn path by path, got {blocks}")
+    paths = [set(chosen) for length in range(blocks + 1) for chosen in combinations(range(blocks), length)]
+
+    def draw(canvas, ink):
+        from matplotlib.patches import FancyBboxPatch
+
+        ax = canvas.subplots()
+        ax.axis("off")
+        ax.set_xlim(-0.55, blocks + 1.75)
+        ax.set_ylim(-len(paths) + 0.4, 0.6)
+        for row, path in enumerate(paths):
+            ax.plot([-0.25, blocks + 0.25], [-row, -row], color=ON if not path else ink["soft"], lw=1.4, zorder=1)
+            ax.text(-0.4, -row, "x", ha="center", va="center", style="italic")
+            for block in range(blocks):
+                if block in path:
+                    box = FancyBboxPatch((block + 0.2, -row - 0.24), 0.5, 0.48, fc=ink["paper"], ec=ON, lw=1.4,
+                                         boxstyle="round,pad=0.02,rounding_size=0.1", zorder=2)  # fmt: skip
+                    ax.add_patch(box)
+                    ax.text(block + 0.45, -row, f"branch {block + 1}", ha="center", va="center", fontsize=9.5)
+            ax.text(blocks + 0.4, -row, f"length {len(path)}", va="center", fontsize=10)
+            new = row == 0 or len(path) != len(paths[row - 1])
+            if new and row:
+                ax.axhline(-row + 0.5, color=ink["grid"], lw=0.8)
+
+    return Figure(draw, caption, alt, size=(6.4, 0.5 + 0.38 * len(paths)))
+
+
+def by_block(
+    series: Mapping[str, np.ndarray],
+    caption: str,
+    alt: str,
+    levels: Mapping[str, float] | None = None,
+    marked: Sequence[int] = (),
+    ylabel: str = "test error (%)",
+    ceiling: float | None = 100,
+) -> Figure:
+    """Return a number for every block, input left: a line a network, through the mean where there are several runs.
+
+    ``series`` values are ``(blocks,)`` or ``(runs, blocks)``; with several runs the band is one standard deviation.
+    ``levels`` are horizontal lines (the intact networks), ``marked`` the blocks that change the shape.
+    """
+
+    def draw(canvas, ink):
+        ax = canvas.subplots()
+        for index, (label, values) in enumerate(series.items()):
+            values = np.atleast_2d(values)
+            style = _style(label, index)
+            places = np.arange(1, values.shape[1] + 1)
+            ax.plot(places, values.mean(0), label=label, **style)
+            if len(values) > 1:
+                sd = values.std(0, ddof=1)
+                ax.fill_between(
+                    places, values.mean(0) - sd, values.mean(0) + sd, color=style["color"], alpha=0.15, lw=0
+                )
+            if levels and label in levels:
+                ax.axhline(levels[label], color=style["color"], ls=style["ls"], lw=0.9)
+        for number, block in enumerate(marked):
+            name = "changes the shape" if number == 0 else None
+            ax.axvline(block + 1, color=ink["soft"], lw=5, alpha=0.25, label=name)
+        step = max(1, round(places[-1] / 10))
+        ax.set_xticks([place for place in places if (place - 1) % step == 0])
+        ax.set_xlabel("block, from the input (left) to the output (right)")
+        ax.set_ylabel(ylabel)
+        ax.set_ylim(0, ceiling)
+        canvas.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2, handlelength=3)
+
+    return Figure(draw, caption, alt, size=(6.4, 4.2))
+
+
+def against_count(
+    series: Mapping[str, np.ndarray], caption: str, alt: str, xlabel: str = "blocks deleted", guessing: float = 90.0
+) -> Figure:
+    """Return test error against a count: a line a network; the dotted line is guessing.
+
+    ``series`` values are ``(points, 2)``, rows of (count, error), or ``(runs, points, 2)``; the band is one deviation.
+    """
+
+    def draw(canvas, ink):
+        ax = canvas.subplots()
+        for index, (label, rows) in enumerate(series.items()):
+            rows = np.asarray(rows, dtype=float).reshape(-1, *np.shape(rows)[-2:])  # (runs, points, 2)
+            style = _style(label, index)
+            x, mean = rows[0, :, 0], rows[:, :, 1].mean(0)
+            ax.plot(x, mean, label=label, **style)
+            if len(rows) > 1:
+                sd = rows[:, :, 1].std(0, ddof=1)
+                ax.fill_between(x, mean - sd, mean + sd, color=style["color"], alpha=0.15, lw=0)
+        ax.axhline(guessing, color=ink["soft"], ls=":", lw=1.2)
+        ax.annotate("guessing", (1, guessing), xycoords=("axes fraction", "data"), xytext=(4, 0), va="center",
+                    textcoords="offset points", fontsize=9.5, annotation_clip=False)  # fmt: skip
+        ax.set_xlabel(xlabel)
+        ax.set_ylabel("test error (%)")
+        ax.set_ylim(0, 100)
+        canvas.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2, handlelength=3)
+
+    return Figure(draw, caption, alt, size=(6.4, 4.0))
+
+
+def shuffles(groups: Mapping[str, Runs], caption: str, alt: str) -> Figure:
+    """Return recorded test error against Kendall's tau of the shuffled blocks: a mark for every shuffled network."""
+
+    def draw(canvas, ink):
+        ax = canvas.subplots()
+        for index, (label, runs) in enumerate(groups.items()):
+            rows = runs.measured("shuffles", "rows").reshape(-1, 3)  # (swaps, tau, error)
+            ax.plot(rows[:, 1], rows[:, 2], ms=5, mfc="none", label=label, **_style(label, index) | {"ls": ""})
+        ax.set_xlabel("Kendall's tau of the order of blocks (1: untouched)")
+        ax.set_ylabel("test error (%)")
+        ax.set_ylim(0, 100)
+        ax.invert_xaxis()
+        canvas.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+
+    return Figure(draw, f"{caption} {source(groups)}", alt, size=(6.4, 4.0))
+
+
+def path_lengths(
+    norms: Mapping[str, np.ndarray], shares: Mapping[str, np.ndarray], counts: np.ndarray, caption: str, alt: str
+) -> Figure:
+    """Return two panels against path length: the gradient through one path (log), and the share of each length.
+
+    ``norms`` values are ``(lengths, samples)``, ``shares`` ``(lengths,)``; ``counts`` ``(lengths,)`` are how many paths
+    there are of each length.
+    """
+
+    def draw(canvas, ink):
+        left, right = canvas.subplots(1, 2)
+        lengths = np.arange(len(counts))
+        for index, (label, values) in enumerate(norms.items()):
+            style = dict(color=(OTHERS[1], ON)[index % 2], ls=("-.", "-")[index % 2], marker=MARKERS[index],
+                         markevery=max(1, len(lengths) // 9))  # fmt: skip
+            left.plot(lengths, values.mean(1), **style)
+            right.plot(lengths, 100 * shares[label], label=label, **style)
+        right.plot(lengths, 100 * counts / counts.sum(), color=ink["soft"], ls=":", marker="x", label="number of paths",
+                   markevery=max(1, len(lengths) // 9))  # fmt: skip
+        left.set_yscale("log")
+        left.set_title("one path", fontsize=11)
+        left.set_ylabel("gradient norm at the image")
+        right.set_title("all paths of a length", fontsize=11)
+        right.set_ylabel("share (%)")
+        right.set_ylim(bottom=0)
+        for ax in (left, right):
+            ax.set_xlabel("length (branches on the path)")
+        canvas.legend(*right.get_legend_handles_labels(), loc="outside upper center", ncols=3, handlelength=3)
+
+    return Figure(draw, caption, alt, size=(7.0, 3.8))
+
+
+def branch_sizes(network, images) -> np.ndarray:
+    """Return ``|branch(x)| / |shortcut(x)|`` for every block, a mean over ``images`` ``(N, C, H, W)``: ``(blocks,)``.
+
+    Evaluation mode, running statistics; the network is put into that mode for the pass and back after it.
+    """
+    import torch
+
+    found, mode = [], network.training
+
+    def hook(block, inputs, output):
+        norms = [part.flatten(1).norm(dim=1) for part in (block.branch(inputs[0]), block.shortcut(inputs[0]))]
+        found.append((norms[0] / norms[1]).mean().item())
+
+    handles = [block.register_forward_hook(hook) for block in network.blocks]
+    with torch.no_grad():
+        network.eval()(images)
+    for handle in handles:
+        handle.remove()
+    network.train(mode)
+    return np.array(found)
