@@ -5,6 +5,7 @@ The tests are run four times: with the solutions under two seeds, with the stubs
 """
 
 import ast
+import contextlib
 import html
 import json
 import math
@@ -26,7 +27,10 @@ TESTING = {"allclose", "equal", "array_equal", "isclose", "all", "any", "isinsta
 def check(course: Path, names: list[str], kind: str, limits: Limits) -> Iterator[tuple[str, list[str]]]:
     """Yield each assignment's name and all its problems; without any it can be handed out."""
     sandbox = None
-    files = public_files(course)
+    files, given = public_files(course), []
+    for name in notebooks.names(course):
+        with contextlib.suppress(ValueError):  # its own check says what is wrong with it
+            given += [cell.stub for cell in Assignment.load(course, name).cells]
     try:
         for name in names:
             try:
@@ -41,7 +45,7 @@ def check(course: Path, names: list[str], kind: str, limits: Limits) -> Iterator
                     sandbox = Sandbox(kind, course, limits, modules)
                     sandbox.start()
                 problems = behaviour(assignment, sandbox, limits)
-            yield name, problems + freshness(course, assignment) + leaks([assignment], files)
+            yield name, problems + freshness(course, assignment) + leaks([assignment], files, given)
     finally:
         if sandbox is not None:
             sandbox.stop()
@@ -220,15 +224,15 @@ def public_files(course: Path) -> list[Path]:
     )
 
 
-def leaks(assignments: list[Assignment], files: Iterable[Path]) -> list[str]:
+def leaks(assignments: list[Assignment], files: Iterable[Path], given: Iterable[str] = ()) -> list[str]:
     """Return each public file that holds a line of a solution, a rubric or a hidden test.
 
-    A line counts if it is long enough and stands neither in what students get nor in the package's own code, from
-    which a solution may well take a line; two of a cell, or half of it, are a leak. A search index has no lines:
-    there, words count that stand nowhere else.
+    A line counts if it is long enough and stands neither in what students get (``given`` is what they get with other
+    assignments) nor in the package's own code, from which a solution may well take a line; two of a cell, or half of
+    it, are a leak. A search index has no lines: there, words count that stand nowhere else.
     """
     files = list(files)
-    known = "".join(_squeeze(cell.stub) for one in assignments for cell in one.cells)
+    known = "".join(_squeeze(text) for text in (*given, *(cell.stub for one in assignments for cell in one.cells)))
     own = [path for path in files if path.suffix == ".py" and "resnet_edu" in path.parts]
     texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in own}
     known += "".join(_squeeze(text) for text in texts.values())

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from resnet_edu.course import roster as class_list
 from resnet_edu.course.notebooks import LARGEST
 from resnet_edu.course.roster import Student, student_id
+from resnet_edu.files import replacing
 
 MOST_FILES = 20_000
 # lovelaceada_LATE_1001_2002_hw1-1.ipynb: name, late or not, the student's number, the submission's, file, attempt
@@ -170,23 +171,22 @@ def plain_name(path: str) -> str:
 
 def _write(folder: Path, name: str, entry: Entry) -> str | None:
     folder.mkdir(parents=True, exist_ok=True)
-    target, temporary = folder / f"{name}.ipynb", folder / f"{name}.part"
-    temporary.unlink(missing_ok=True)
+    target = folder / f"{name}.ipynb"
     try:
         size = 0
-        with entry.read() as source, open(temporary, "xb") as file:
+        with entry.read() as source, replacing(target) as file:
             while part := source.read(1 << 20):
                 size += len(part)
                 if size > LARGEST:
-                    temporary.unlink()
-                    return f"it has more than {LARGEST / 1e6:,.0f} MB"
+                    raise ValueError(f"it has more than {LARGEST / 1e6:,.0f} MB")
                 file.write(part)
+    except ValueError as error:
+        return str(error)
     except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
-        temporary.unlink(missing_ok=True)
         return f"it cannot be read: {error}"
     for old in folder.glob("*.ipynb"):
-        old.unlink()
-    os.replace(temporary, target)
+        if old != target:
+            old.unlink()
     return None
 
 

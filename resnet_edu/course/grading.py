@@ -7,7 +7,6 @@ pass. A result is a JSON file; none depends on other submissions, on order or on
 import ast
 import hashlib
 import json
-import os
 import queue
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from resnet_edu.course.notebooks import Answers, Assignment, Cell, UnreadableErr
 from resnet_edu.course.roster import Student, roster
 from resnet_edu.course.sandbox import PACKAGE, Limits, Sandbox, SandboxError
 from resnet_edu.course.suspicion import suspicious
+from resnet_edu.files import replacing
 
 STATUSES = ("graded", "needs_review", "unreadable", "wrong_notebook", "timeout", "crashed", "no_submission")
 LONGEST_MESSAGE = 500
@@ -369,7 +369,8 @@ def _run_all(course, assignment, kind, limits, jobs, image, work):
 
 def imports(assignment: Assignment) -> list[str]:
     """Return the modules that the source's own cells import: they are loaded once, before any submission."""
-    found = {"numpy", "torch"}
+    # Every optimizer loads torch._dynamo, which takes over a second and replaces torch.manual_seed.
+    found = {"numpy", "torch", "torch._dynamo"}
     for cell in assignment.cells:
         for node in (n for s in notebooks.statements(cell.source) for n in ast.walk(s)) if cell.kind == "code" else ():
             if isinstance(node, ast.Import):
@@ -394,9 +395,8 @@ def save(course: Path, student: Student, found: dict, mark: str | None) -> dict:
     complete = {"student": student.id, "name": student.name, **found, "fingerprint": mark}
     text = json.dumps(complete, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     if not path.exists() or path.read_text(encoding="utf-8") != text:
-        temporary = path.with_suffix(".part")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)  # a run that is killed leaves no half result
+        with replacing(path) as file:  # a run that is killed leaves no half result
+            file.write(text.encode())
     return complete
 
 

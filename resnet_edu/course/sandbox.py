@@ -73,6 +73,8 @@ def bwrap_command(course: Path, limits: Limits, root: bool) -> list[str]:
     ] if root else [
         "--unshare-user", "--disable-userns", "--uid", str(FIRST_UID), "--gid", str(FIRST_UID),
     ]  # fmt: skip
+    # First of all, so that a Python that lies somewhere in /tmp is laid on top of it, not under it.
+    command += ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", "/tmp"]
     parents = [parent for path in (*visible, "/lab/x", "/etc/x") for parent in Path(path).parents[-2::-1]]
     for folder in dict.fromkeys(map(str, parents)):
         command += ["--perms", "0755", "--dir", folder]
@@ -93,8 +95,7 @@ def bwrap_command(course: Path, limits: Limits, root: bool) -> list[str]:
             [] if Path(sys.executable).is_relative_to(sys.prefix) else ["--ro-bind", sys.executable, sys.executable]
         )
     command += ["--ro-bind", str(PACKAGE), f"/lab/{PACKAGE.name}", "--proc", "/proc", "--dev", "/dev"]
-    for path, size in (("/tmp", limits.disk), ("/dev/shm", limits.disk)):
-        command += ["--perms", "1777", "--size", str(size), "--tmpfs", path]
+    command += ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", "/dev/shm"]
     command += ["--dir", "/tmp/work", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
     for name, value in (environment("/tmp/work") | {"PYTHONPATH": "/lab"}).items():
         command += ["--setenv", name, value]

@@ -10,6 +10,9 @@ import pytest
 
 ASSIGNMENTS = mutation.assignments()
 by_assignment = pytest.mark.parametrize("name", ASSIGNMENTS)
+running = pytest.mark.parametrize(  # one assignment's answers take tens of seconds: `make test` runs one assignment's
+    "name", [pytest.param(name, marks=[] if name == "residual-block" else pytest.mark.slow) for name in ASSIGNMENTS]
+)
 
 
 def test_all_six_assignments_are_there():
@@ -17,7 +20,7 @@ def test_all_six_assignments_are_there():
     assert set(ASSIGNMENTS) == expected
 
 
-@by_assignment
+@running
 def test_the_solution_and_right_answers_in_other_styles_get_all_points(name):
     assert mutation.right(name), "there are no right answers in another style"
     results = mutation.run_all(name)
@@ -25,7 +28,7 @@ def test_the_solution_and_right_answers_in_other_styles_get_all_points(name):
         assert results[style] == {}, f"{style} loses points"
 
 
-@by_assignment
+@running
 def test_the_stub_runs_and_each_test_says_that_nothing_is_written(name):
     """No other cell fails, so a student can run the notebook from top to bottom before writing a line."""
     failed = mutation.run_all(name)["stub"]
@@ -33,7 +36,7 @@ def test_the_stub_runs_and_each_test_says_that_nothing_is_written(name):
     assert all(message.startswith("NotImplementedError") for message in failed.values()), failed
 
 
-@by_assignment
+@running
 def test_every_known_mistake_loses_its_points_and_is_named(name):
     assert len(mutation.wrong(name)) >= 12
     results, survived = mutation.run_all(name), []
@@ -82,6 +85,7 @@ def test_the_summary_names_every_test(name):
     assert all(f'"{test.removeprefix("test_")}"' in summary for test in mutation.tests(name))
 
 
+@pytest.mark.slow
 def test_the_kill_rate_is_100_percent():
     rows, killed, total = [], 0, 0
     for name in ASSIGNMENTS:
