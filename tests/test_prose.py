@@ -8,7 +8,9 @@ from conftest import ROOT
 from spellchecker import SpellChecker
 
 BOOK = ROOT / "book"
-PAGES = sorted(path for kind in ("*.md", "chapters/*", "appendix/*") for path in BOOK.glob(kind) if path.is_file())
+PAGES = sorted(
+    path for kind in ("*.md", "chapters/*", "exercises/*", "appendix/*") for path in BOOK.glob(kind) if path.is_file()
+)
 WORDS = set((ROOT / "tests" / "words.txt").read_text(encoding="utf-8").split())
 
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?\s?(?:%|percent)|\b\d+\.\d+\b")
@@ -31,7 +33,7 @@ def prose(path):
     return re.sub(hidden, " ", text, flags=re.DOTALL | re.MULTILINE).splitlines()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_words_are_spelled_right(path):
     text = re.sub(r"\{[^}]*\}", " ", " ".join(prose(path)))
     found = {word.lower() for word in re.findall(r"[A-Za-z][a-z]+", text)}
