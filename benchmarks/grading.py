@@ -14,6 +14,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from pathlib import Path
@@ -57,10 +58,16 @@ def theirs(course: Path, name: str) -> float:
     """Let nbgrader grade the class anew; return the seconds."""
     shutil.rmtree(course / "autograded", ignore_errors=True)
     start = time.perf_counter()
-    command = [sys.executable, "-m", "nbgrader", "autograde", name, "--force"]
-    done = subprocess.run(command, cwd=course, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    nbgrader(course, "autograde", name, "--force")
     return time.perf_counter() - start
+
+
+def nbgrader(course: Path, *arguments: str) -> None:
+    """Run one of nbgrader's commands, as in an activated environment: it calls ``alembic`` by name."""
+    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+    command = [sys.executable, "-m", "nbgrader", *arguments]
+    done = subprocess.run(command, cwd=course, env=os.environ | {"PATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def own_computation(course: Path, name: str, kind: str) -> float:
@@ -99,8 +106,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         course = make_class(Path(folder), options.name, options.students)
         if not options.ours:
-            command = [sys.executable, "-m", "nbgrader", "generate_assignment", options.name, "--force"]
-            subprocess.run(command, cwd=course, check=True, capture_output=True)
+            nbgrader(course, "generate_assignment", options.name, "--force")
         own = own_computation(course, options.name, kind)
         print(f"{options.name}: {options.students} right submissions, sandbox {kind}, {os.cpu_count()} CPU cores")
         print(f"own computation of a submission: {own:.2f} s")

@@ -205,17 +205,37 @@ class Warden:
         return False
 
     def _clear(self) -> bool:
-        for folder in (self.folder, "/tmp", "/dev/shm") if os.getpid() == 1 else (self.folder,):
-            for entry in os.scandir(folder):
-                if entry.path == self.folder:
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    shutil.rmtree(entry.path, ignore_errors=True)
-                else:
-                    os.unlink(entry.path)
-            if any(entry.path != self.folder for entry in os.scandir(folder)):
-                return False
-        return True
+        """Empty the submission's folders; ``False`` if something is left."""
+        folders = (self.folder, "/tmp", "/dev/shm") if os.getpid() == 1 else (self.folder,)
+        keep = {self.folder, *_mounts()}  # Python itself may be mounted below /tmp
+        return all([_empty(folder, keep) for folder in folders])
+
+
+def _empty(folder: str, keep: set[str]) -> bool:
+    """Remove all in a folder but these paths and what leads to them; return whether that worked."""
+    empty = True
+    for entry in os.scandir(folder):
+        if entry.path in keep:
+            continue
+        if not entry.is_dir(follow_symlinks=False):
+            with contextlib.suppress(OSError):
+                os.unlink(entry.path)
+        elif any(path.startswith(entry.path + "/") for path in keep):
+            empty = _empty(entry.path, keep) and empty
+            continue
+        else:
+            shutil.rmtree(entry.path, ignore_errors=True)
+        empty = empty and not os.path.lexists(entry.path)
+    return empty
+
+
+def _mounts() -> list[str]:
+    """Return where something is mounted, as this process sees it."""
+    try:
+        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
+            return [line.split(" ")[1].replace("\\040", " ") for line in file]
+    except OSError:
+        return []
 
 
 def _descendants() -> list[int]:

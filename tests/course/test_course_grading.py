@@ -13,9 +13,9 @@ import fixture
 import pytest
 from cases import cases
 
-from resnet_edu.course import grading
+from resnet_edu.course import grading, worker
 from resnet_edu.course.notebooks import Assignment
-from resnet_edu.course.sandbox import MIB, Limits, Sandbox, problem
+from resnet_edu.course.sandbox import MIB, Limits, Sandbox, bwrap_command, problem
 
 KIND = "none" if problem("bwrap") else "bwrap"
 LIMITS = Limits(cell=2, total=40, memory=2048 * MIB, disk=128 * MIB)
@@ -148,6 +148,32 @@ def test_a_grader_that_fails_on_one_submission_goes_on(graded, monkeypatch):
     assert (found["wrong"]["status"], found["half"]["status"]) == ("graded", "crashed")
     assert found["half"]["automatic"] is None and "please report this: IndexError" in found["half"]["message"]
     assert found["half"]["fingerprint"] is None  # the next run tries again
+
+
+def test_one_sandbox_serves_all_clean_submissions(tmp_path, monkeypatch):
+    course = fixture.course(tmp_path, first=fixture.submission(), second=fixture.submission())
+    started, start = [], Sandbox.start
+    monkeypatch.setattr(Sandbox, "start", lambda self: started.append(self) or start(self))
+    made = grading.grade_class(course, Assignment.load(course, "hw1"), KIND, LIMITS)
+    assert [found["status"] for _, _, found in made] == ["graded", "graded"]
+    assert len(started) == 1
+
+
+def test_python_may_lie_in_the_folder_that_is_emptied(tmp_path):
+    python = tmp_path / "clone/.venv"
+    python.mkdir(parents=True)
+    (python / "pyvenv.cfg").touch()
+    for place in (tmp_path, tmp_path / "clone"):
+        (place / "left").mkdir()
+        (place / "left/file").touch()
+        (place / "link").symlink_to(python)
+    assert worker._empty(str(tmp_path), {str(python)})
+    assert sorted(map(str, tmp_path.rglob("*"))) == sorted(
+        map(str, [tmp_path / "clone", python, python / "pyvenv.cfg"])
+    )
+    command = bwrap_command(tmp_path, LIMITS, root=True)
+    mounted = [i for i, word in enumerate(command) if word in ("--ro-bind", "--dir")]
+    assert all(command.index("/tmp") < i for i in mounted if command[i + 1].startswith("/tmp"))
 
 
 def test_an_unknown_student_is_an_error(graded):
