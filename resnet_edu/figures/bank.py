@@ -48,6 +48,7 @@ def curves(
             ax.fill_between(epochs, mean - sd, mean + sd, color=style["color"], alpha=0.15, lw=0)
             ends.append((mean[-1], label))
         ax.set_xlabel("epoch")
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set_ylabel(ylabel)
         if log:
             ax.set_yscale("log")
