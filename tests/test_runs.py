@@ -162,7 +162,7 @@ def test_numbers_of_records_are_found_by_name(tmp_path):
     found = runs.load("one", tmp_path).select(depth=8, shortcut="A")
     sample = found.last("train_error", " %")
     assert sample.mean == 13 and sample.sd == pytest.approx(np.std([10, 12, 17], ddof=1)) and sample.diverged == 1
-    assert str(sample) == "13.0 ± 3.6 % (n = 3, 1 diverged)"
+    assert str(sample) == "13.0\u00a0±\u00a03.6 % (n = 3, 1 diverged)"
     assert found.series("train_error").tolist() == [[50, 10], [50, 12], [50, 17]]
     assert found.last("gradients.ratio").values.tolist() == [0.75] * 3
     assert found.last("gradients.ratio@0").values.tolist() == [0.5] * 3
