@@ -1,12 +1,15 @@
 """Our training loop against the usual ones: same network, data and batch, taking turns in one run.
 
-    python -m benchmarks.training             digits-sized and CIFAR-sized
-    python -m benchmarks.training --threads   when one CPU thread is faster than all
+    python -m benchmarks.training                 digits-sized and CIFAR-sized
+    python -m benchmarks.training --device cuda   on a GPU: ResNet-20, 56 and 110 at the size of CIFAR-10
+    python -m benchmarks.training --beside 4      one network at a time, and four in processes of their own
+    python -m benchmarks.training --threads       when one CPU thread is faster than all
 
-* ``usual``: a DataLoader over PIL images with ToTensor and Normalize, ``.item()`` after every step. With two
-  worker processes (kept alive: their start is not counted) and with none.
+* ``resnet_edu``: on a GPU in bfloat16, a step recorded as a CUDA graph; ``eager``: the same without the graph.
+* ``usual``: a DataLoader over PIL images with ToTensor and Normalize, ``.item()`` after every step. With worker
+  processes (kept alive: their start is not counted) and with none.
 * ``d2l``: ``d2l.train_ch6`` as a notebook runs it, its plot included; ``d2l, steps``: its own count, which leaves
-  plot and evaluation out.
+  plot and evaluation out. It is left out where d2l is not installed.
 
 A turn is one epoch with the evaluation on the test set that each loop makes. Images per second are of the
 training set. The ratio is ours to theirs within a turn: median, and least to most.
@@ -14,12 +17,14 @@ training set. The ratio is ours to theirs within a turn: median, and least to mo
 
 import argparse
 import contextlib
+import importlib.util
 import io
 import math
 import os
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
@@ -130,32 +135,37 @@ def compare(title: str, data: Dataset, depth: int, width: int, config: TrainConf
         made = cifar_resnet(depth, width=width, in_channels=data.in_channels, num_classes=data.num_classes)
         return made.to(data.device)
 
-    d2l = D2L(network(), data, config)
-    loops = {
-        "resnet_edu": ours(network(), data, config),
-        "usual, 2 workers": usual(network(), data, config, 2),
-        "usual, no workers": usual(network(), data, config, 0),
-        "d2l": d2l,
-    }
+    gpu = data.device.type == "cuda"
+    workers = 8 if gpu else 2
+    loops: dict[str, Callable[[], object]] = {"resnet_edu": ours(network(), data, config)}
+    if gpu:
+        loops["resnet_edu, eager"] = ours(network(), data, replace(config, cuda_graph=False))
+    loops[f"usual, {workers} workers"] = usual(network(), data, config, workers)
+    if not gpu:  # there it would take minutes, and nobody trains so
+        loops["usual, no workers"] = usual(network(), data, config, 0)
+    d2l = D2L(network(), data, config) if importlib.util.find_spec("d2l") else None
+    if d2l:
+        loops["d2l"] = d2l
     seconds: dict[str, list[float]] = {name: [] for name in loops}
     for turn in range(rounds + 1):
         for name in list(loops)[:: 1 if turn % 2 else -1]:
-            if data.device.type == "cuda":
+            if gpu:
                 torch.cuda.synchronize()
             start = time.perf_counter()
-            loops[name]()
+            loops[name]()  # each ends by reading numbers from the device, so no work is left in flight
             if turn:  # the first turn warms up
                 seconds[name].append(time.perf_counter() - start)
     count = len(data.train)
     rates = {name: [count / s for s in values] for name, values in seconds.items()}
-    rates["d2l, steps"] = d2l.steps[1:]
+    if d2l:
+        rates["d2l, steps"] = d2l.steps[1:]
     print(f"\n{title}: ResNet-{depth}, width {width}, batch {config.batch_size}, {count:,} images, {rounds} turns")
     print(f"{'loop':<20}{'images/s':>10}   resnet_edu is … times as fast")
     for name, values in rates.items():
         ratios = sorted(a / b for a, b in zip(rates["resnet_edu"], values, strict=True))
         spread = "" if name == "resnet_edu" else f"{median(ratios):8.2f}  ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         print(f"{name:<20}{median(values):>10,.0f}{spread}")
-    if data.device.type == "cuda":
+    if gpu:
         _bound(network(), data, config, median(rates["resnet_edu"]))
 
 
@@ -182,6 +192,32 @@ def _bound(network: nn.Module, data: Dataset, config: TrainConfig, rate: float) 
         f"memory: {bandwidth / 1e9:,.0f} GB/s measured by copying; a step moves {moved / 1e6:.2f} MB an image, "
         f"so at most {bandwidth / moved:,.0f} images/s: {100 * rate * moved / bandwidth:.1f} % of it reached"
     )
+
+
+def beside(depth: int, width: int, data: Dataset, config: TrainConfig, count: int) -> None:
+    """Print images per second of one network alone, and of ``count`` trained side by side, each in its own process."""
+    from joblib import Parallel, delayed
+
+    print(f"\nResNet-{depth}, width {width}, batch {config.batch_size}: networks side by side, images/s of all")
+    for together in (1, count):
+        work = delayed(_span)(depth, width, data.to("cpu"), data.device, config)
+        spans = Parallel(n_jobs=together)(work for _ in range(together))
+        if max(start for start, _ in spans) >= min(end for _, end in spans):
+            raise RuntimeError("the processes did not overlap; give more --rounds")
+        rate = sum((config.epochs - 1) * len(data.train) / (end - start) for start, end in spans)
+        print(f"{together:>3} at a time{rate:>12,.0f}")
+
+
+def _span(depth: int, width: int, data: Dataset, device: torch.device, config: TrainConfig) -> tuple[float, float]:
+    """Return when the second epoch began and the last one ended, on the clock that all processes share."""
+    torch.manual_seed(0)
+    data = data.to(device)
+    network = cifar_resnet(depth, width=width, in_channels=data.in_channels, num_classes=data.num_classes)
+    times = []
+    with cpu_threads(1 if data.device.type == "cpu" else torch.get_num_threads()):
+        for _ in train(network.to(data.device), data, config):
+            times.append(time.time())
+    return times[0], times[-1]
 
 
 def threads(rounds: int) -> None:
@@ -218,22 +254,29 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="turns of every loop (default: 5)")
+    parser.add_argument("--device", help="cpu, cuda … (default: the GPU if there is one)")
+    parser.add_argument("--beside", type=int, metavar="K", help="train K networks side by side instead")
     parser.add_argument("--threads", action="store_true", help="compare thread counts instead")
     options = parser.parse_args()
-    device = best_device()
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} CPU cores"
+    device = torch.device(options.device) if options.device else best_device()
+    if device.type == "cuda" and not torch.cuda.is_available():
+        parser.error("there is no CUDA device; torch sees the CPU alone")
+    gpu = {"precision": "bfloat16", "cuda_graph": True} if device.type == "cuda" else {}
+    name = torch.cuda.get_device_name(device) if gpu else f"{os.cpu_count()} CPU cores"
     print(f"torch {torch.__version__}, {name}")
     if options.threads:
         threads(options.rounds)
         return
-    gpu = {"precision": "bfloat16", "cuda_graph": True} if device.type == "cuda" else {}
     epochs = options.rounds + 1
-    config = TrainConfig(epochs=epochs, batch_size=64, **gpu)
-    compare("digits-sized", digits().to(device), 20, 8, config, options.rounds)
-    config = TrainConfig(epochs=epochs, batch_size=128, augment=True, **gpu)
     images = {"train": 50_000, "test": 10_000} if gpu else {"train": 1280, "test": 256}
     data = synthetic(size=32, channels=3, num_classes=10, **images).to(device)
-    for depth in (20, 56) if gpu else (20,):
+    config = TrainConfig(epochs=epochs, batch_size=128, augment=True, **gpu)
+    if options.beside:
+        beside(20, 16, data, config, options.beside)
+        return
+    if not gpu:
+        compare("digits-sized", digits(), 20, 8, TrainConfig(epochs=epochs, batch_size=64), options.rounds)
+    for depth in (20, 56, 110) if gpu else (20,):
         compare("CIFAR-sized", data, depth, 16, config, options.rounds)
 
 

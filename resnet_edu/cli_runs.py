@@ -35,6 +35,7 @@ def add_runs(commands: argparse._SubParsersAction) -> None:
     record.add_argument("--device", help="cpu, cuda … (default: the GPU if there is one)")
     record.add_argument("--path", help="folder of the images, for an experiment on images of a folder")
     record.add_argument("--jobs", type=int, help="processes (default: one a CPU core, or one for a GPU)")
+    record.add_argument("--rehearse", action="store_true", help="go through every step quickly, and record nothing")
     record.add_argument("--budget", type=_seconds, default=float("inf"), help="begin nothing that would end later: 25m")
     compare = action("compare", _compare, "compare two cells of an experiment by a paired test over seeds")
     compare.add_argument("experiment")
@@ -68,7 +69,8 @@ def _list(options: argparse.Namespace) -> int:
     for name in experiments.names():
         one = experiments.load(name)
         recorded = len(one.runs) - len(one.missing(options.bank))
-        rows.append((name, f"{recorded}/{len(one.runs)}", str(one.seeds), one.label or one.data, one.title))
+        needs = f" (needs {one.needs.upper()})" if one.needs else ""
+        rows.append((name, f"{recorded}/{len(one.runs)}", str(one.seeds), one.label or one.data, one.title + needs))
     _print_table(rows)
     return 0
 
@@ -129,13 +131,20 @@ def _record(options: argparse.Namespace) -> int:
         if options.only not in known:
             raise ValueError(f"{', '.join(names)} has no run {options.only!r}; the first is {known[0]!r}")
         wanted = [run for run in wanted if run.name == options.only]
+    if options.rehearse:
+        return _rehearse(wanted, options.device)
+    device = options.device or experiments.best_device()
+    for name in dict.fromkeys(run.experiment for run in wanted):
+        needs = experiments.load(name).needs
+        if needs and not device.startswith(needs):
+            raise ValueError(f"{name} needs a {needs.upper()} device, got {device}; --rehearse tries it on any")
     rank, count = experiments.share()
     wanted = wanted[rank::count]
     if not wanted:
         print("nothing is missing")
         return 0
     made = experiments.record_all(
-        wanted, device=options.device, path=options.path, jobs=options.jobs, budget=options.budget, bank=options.bank
+        wanted, device=device, path=options.path, jobs=options.jobs, budget=options.budget, bank=options.bank
     )
     done = 0
     form = "{percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}"
@@ -147,6 +156,15 @@ def _record(options: argparse.Namespace) -> int:
             tqdm.write(_line(record))
     left = len(wanted) - done
     print(f"recorded: {done} of {len(wanted)}" + (f"; {left} left, give the same command again" if left else ""))
+    return 0
+
+
+def _rehearse(wanted: Sequence[experiments.Run], device: str | None) -> int:
+    from tqdm import tqdm
+
+    for run in tqdm(wanted, unit="run", disable=None):
+        tqdm.write(_line(experiments.rehearse(run, device=device)))
+    print(f"rehearsed: {len(wanted)} runs, nothing was recorded")
     return 0
 
 

@@ -5,6 +5,7 @@ A definition is a TOML file:
 * ``title``, ``page`` (whose claim it serves), ``protocol`` (a sentence: what is fixed, chosen before the runs),
   ``budget`` (what a whole recording took on two cores);
 * ``data``, and for a folder of images ``label`` and ``checksum``;
+* ``needs``: ``"cuda"`` for what only a GPU does in bearable time; the bank may lack such runs;
 * ``seeds``: how many;
 * ``[settings]``: what all runs share: options of ``Trial``, ``cifar_resnet`` and ``TrainConfig``; ``log_every``
   samples the steps. ``epochs = 0`` measures new networks;
@@ -19,10 +20,11 @@ import hashlib
 import itertools
 import os
 import platform
+import tempfile
 import time
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -100,6 +102,7 @@ class Experiment:
     data: str = "digits"
     label: str = ""
     checksum: str = ""
+    needs: str = ""
     measure: Mapping[str, Sequence[int]] | None = None
     claims: Sequence[Claim] = ()
 
@@ -148,9 +151,9 @@ class Experiment:
         """Return what is wrong, a line each: records missing, older than the definition, claims that do not hold."""
         missing = self.missing(bank)
         if len(missing) == len(self.runs):
-            return [f"{self.name} is not recorded; run: resnet-edu runs record {self.name}"]
+            return [] if self.needs else [f"{self.name} is not recorded; run: resnet-edu runs record {self.name}"]
         lines = self.stale(bank)
-        if missing:
+        if missing and not self.needs:
             lines.append(
                 f"{self.name} lacks {len(missing)} of {len(self.runs)} runs; run: resnet-edu runs record {self.name}"
             )
@@ -159,7 +162,7 @@ class Experiment:
             try:
                 holds, numbers = claim.check(found)
             except (runs.NotRecorded, ValueError) as error:
-                holds, numbers = False, str(error)
+                holds, numbers = bool(self.needs), str(error)
             if not holds:
                 lines.append(f"{self.name}: the claim of {claim.page} does not hold: {claim.text} ({numbers})")
         return lines
@@ -188,19 +191,42 @@ def load(name: str, folder: Path | None = None) -> Experiment:
         ) from None
 
 
+def rehearse(run: Run, *, device: str | None = None) -> dict:
+    """Go through all that ``record`` would do, quickly, and keep nothing: to find a mistake before a long recording.
+
+    The network has the run's depth and a width of 2, the images are drawn, there are four steps and then every
+    measure. On the CPU what needs a GPU is left out.
+    """
+    from resnet_edu.datasets import synthetic
+
+    data = synthetic(train=512, test=64).to(device or best_device())
+    gpu = data.device.type == "cuda"
+    measure = {name: [0, -1] for name in run.settings["measure"]}
+    settings = {**run.settings, "width": 2, "epochs": 1, "log_every": 1, "measure": measure}
+    settings["cuda_graph"] = gpu and settings.get("cuda_graph", False)
+    with tempfile.TemporaryDirectory() as bank:
+        made = _record(replace(run, settings=settings, label=data.name), data, "", Path(bank))
+        runs.read(Path(bank, run.experiment, f"{run.name}.json"), runs.read_sums(Path(bank)))  # it must come back
+    return made
+
+
 def record(run: Run, *, device: str | None = None, path: str | None = None, bank: Path | None = None) -> dict:
     """Train one run, measure, write its record and return it. A diverged run is recorded as such.
 
     On the CPU a run computes on one thread, so that its numbers do not depend on what runs beside it. ``path`` is
     the folder of a data set of images. Raises ``ValueError`` if the images are not the experiment's.
     """
+    data = _data(run, path, device or best_device())
+    return _record(run, data, " --path FOLDER" if path else "", bank)
+
+
+def _record(run: Run, data, given: str, bank: Path | None) -> dict:
     import torch
 
     from resnet_edu.measures import MEASURES
     from resnet_edu.training import DivergedError, StepRecord, TrainConfig, cpu_threads, train
     from resnet_edu.trials import Trial
 
-    data = _data(run, path, device or _best_device())
     settings = {key: value for key, value in run.settings.items() if key not in ("data", "measure")}
     log_every, epochs = settings.pop("log_every", None), settings.pop("epochs")
     config = {f.name: settings.pop(f.name) for f in fields(TrainConfig) if f.name in settings}
@@ -239,7 +265,7 @@ def record(run: Run, *, device: str | None = None, path: str | None = None, bank
         "device": _device_name(data.device),
         "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "seconds": round(time.perf_counter() - clock, 2),
-        "command": f"resnet-edu runs record {run.experiment} --only {run.name}{' --path FOLDER' if path else ''}",
+        "command": f"resnet-edu runs record {run.experiment} --only {run.name}{given}",
         "epochs": _columns(epoch_rows, "seconds"),
         "steps": _columns(step_rows, "epoch"),
         "measured": measured,
@@ -265,7 +291,7 @@ def record_all(
     """
     from joblib import Parallel, delayed
 
-    device, bank = device or _best_device(), bank or runs.BANK
+    device, bank = device or best_device(), bank or runs.BANK
     jobs = jobs or (1 if device != "cpu" else os.cpu_count() or 1)
     clock = _Clock(budget)
 
@@ -338,7 +364,8 @@ def _data(run: Run, path: str | None, device: str):
     return data
 
 
-def _best_device() -> str:
+def best_device() -> str:
+    """Return the device on which a run is made if none is named."""
     from resnet_edu.distributed import own_device
 
     return str(own_device(None))

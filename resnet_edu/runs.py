@@ -70,7 +70,7 @@ class Sample:
         digits = spec or ".1f"
         if not self.n:
             return f"none (all {self.diverged} diverged)" if self.diverged else "none"
-        spread = f" ± {self.sd:{digits}}" if self.n > 1 else ""
+        spread = f"\u00a0±\u00a0{self.sd:{digits}}" if self.n > 1 else ""
         lost = f", {self.diverged} diverged" if self.diverged else ""
         return f"{self.mean:{digits}}{spread}{self.unit} (n = {self.n}{lost})"
 

@@ -45,7 +45,7 @@ def test_a_figure_without_words_is_refused():
 
 def test_results_table_shows_mean_deviation_and_n():
     text = repr(figures.results_table(OUTCOMES, "Results."))
-    assert "plain-20" in text and "21.0 ± 1.0" in text and " 3" in text
+    assert "plain-20" in text and "21.0\u00a0±\u00a01.0" in text and " 3" in text
     assert '<th scope="row"' in figures.results_table(OUTCOMES, "Results.")._repr_html_()
 
 
@@ -90,13 +90,16 @@ def test_figures_of_records_say_spread_and_source(cells):
 def test_a_table_of_records_counts_what_diverged(cells):
     rows = {name: of.select(depth=20) for name, of in cells.items()}
     table = bank.table(rows, {"training error (%)": "train_error"}, "A caption.")
-    assert table.rows == [["plain", "21.0 ± 1.0", "3"], ["residual", "21.0 ± 1.0", "3 (1 more diverged)"]]
+    assert table.rows == [
+        ["plain", "21.0\u00a0±\u00a01.0", "3"],
+        ["residual", "21.0\u00a0±\u00a01.0", "3 (1 more diverged)"],
+    ]
 
 
 def test_a_quote_can_be_taken_again_from_its_source(cells, monkeypatch):
     monkeypatch.setattr(bank, "load", lambda name: runs.Runs(name, [*cells["plain"], *cells["residual"]]))
     quote = bank.Quote(cells["plain"].select(depth=8), "train_error", 2, " %")
-    assert str(quote) == "9.00 ± 1.00 %"
+    assert str(quote) == "9.00\u00a0±\u00a01.00 %"
     (source, shown) = re.fullmatch('<data value="(.+)">(.+)</data>', f"{quote}").groups()
     assert html.unescape(shown) == str(quote) == str(bank.Quote.again(html.unescape(source)))
 

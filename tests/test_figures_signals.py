@@ -58,7 +58,7 @@ def test_the_shortcut_table_pairs_each_row_of_the_paper_with_its_own_runs():
     for number, ((name, key, _), row) in enumerate(zip(signals.SHORTCUT_ROWS, table.rows, strict=True)):
         printed = paper.HE2016_TABLE_1[key].value
         assert row[:2] == [name, "fail" if printed is None else f"{printed:.2f}"]
-        assert row[2:] == [f"{10 * number + 1:.1f} ± 1.4", f"{10 * number + 2:.1f} ± 1.4"]
+        assert row[2:] == [f"{10 * number + 1:.1f}\u00a0±\u00a01.4", f"{10 * number + 2:.1f}\u00a0±\u00a01.4"]
 
 
 def test_the_shortcut_table_tells_diverged_from_missing():

@@ -162,7 +162,7 @@ def test_numbers_of_records_are_found_by_name(tmp_path):
     found = runs.load("one", tmp_path).select(depth=8, shortcut="A")
     sample = found.last("train_error", " %")
     assert sample.mean == 13 and sample.sd == pytest.approx(np.std([10, 12, 17], ddof=1)) and sample.diverged == 1
-    assert str(sample) == "13.0 ± 3.6 % (n = 3, 1 diverged)"
+    assert str(sample) == "13.0\u00a0±\u00a03.6 % (n = 3, 1 diverged)"
     assert found.series("train_error").tolist() == [[50, 10], [50, 12], [50, 17]]
     assert found.last("gradients.ratio").values.tolist() == [0.75] * 3
     assert found.last("gradients.ratio@0").values.tolist() == [0.5] * 3
@@ -367,6 +367,28 @@ def test_the_command_line_records_shows_checks_and_compares(tiny, capsys):
     assert run_cli("compare", "tiny", "depth=14,shortcut=none", "depth=8,shortcut=A") == 0
     assert "paired t(1)" in capsys.readouterr().out
     assert run_cli("record", "tiny") == 0 and "nothing is missing" in capsys.readouterr().out
+
+
+def test_a_rehearsal_goes_through_every_measure_and_keeps_nothing(tiny, capsys, monkeypatch):
+    from resnet_edu import measures
+
+    asked = []
+    monkeypatch.setitem(
+        measures.MEASURES, "gradients", lambda network, data, seed: asked.append(seed) or {"ratio": 1.0}
+    )
+    assert run_cli("record", "tiny", "--rehearse", "--only", "depth-8_shortcut-A_seed-1", "--device", "cpu") == 0
+    assert "nothing was recorded" in capsys.readouterr().out
+    assert asked == [1, 1]  # before and after
+    assert len(experiments.load("tiny").missing()) == 8
+
+
+def test_what_needs_a_gpu_may_be_missing_and_is_not_recorded_without_one(tiny, capsys):
+    assert len(experiments.load("tiny").problems()) == 1
+    tiny.write_text('needs = "cuda"\n' + TINY)
+    assert experiments.load("tiny").problems() == []
+    assert run_cli("record", "tiny", "--device", "cpu") == 2
+    assert "tiny needs a CUDA device, got cpu" in capsys.readouterr().err
+    assert run_cli("list") == 0 and "(needs CUDA)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def say(text: str) -> None:
     """Show a sentence of Markdown that holds this run's numbers."""
     from IPython.display import Markdown, display
 
-    display(Markdown(text))
+    display(Markdown(text.replace(" %", "\u00a0%")))  # no line ends between a number and its sign
 
 
 def results_table(outcomes: Iterable[Outcome], caption: str) -> Table:
@@ -185,11 +185,11 @@ def group(outcomes: Iterable[Outcome]) -> dict[tuple[str, int], list[Outcome]]:
 
 
 def mean_sd(values: Sequence[float], digits: int = 1) -> str:
-    """Return ``mean ± standard deviation`` of a sample (n - 1), as text; a single value alone."""
+    """Return ``mean ± standard deviation`` of a sample (n - 1), as text that no line breaks; a single value alone."""
     values = np.asarray(values, dtype=float)
     if not len(values):
         return "–"
-    spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
+    spread = f"\u00a0±\u00a0{values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
     return f"{values.mean():.{digits}f}{spread}"
 
 
@@ -244,7 +244,7 @@ def error_curves(outcomes: Sequence[Outcome], caption: str, alt: str) -> Figure:
 
 def _label_ends(ax, x: float, ends: list[tuple[float, str]], gap: float, top: float) -> None:
     """Write each label beside its line's last point, pushed upward so that no two overlap."""
-    floor = -np.inf
+    floor = ax.get_ylim()[0] - gap / 2  # the lowest label stands clear of the axis
     for y, text in sorted(ends):
         floor = max(y, floor + gap)
         ax.annotate(text, (x, min(floor, top)), xytext=(7, 0), textcoords="offset points", va="center",
@@ -328,7 +328,7 @@ def block_diagrams(blocks: Mapping[str, nn.Module]) -> Figure:
     names = "; ".join(f"{title}: {' → '.join(text for _, text in _steps(block))}" for title, block in blocks.items())
     return Figure(
         draw,
-        "The blocks compared here, drawn from the live modules. Both hold the same weights; only the shortcut differs.",
+        "The blocks compared here, drawn from the live modules. Both hold as many weights; only the shortcut differs.",
         f"Block diagrams from input x to output y. {names}. The residual block has an arc from x to the addition.",
         size=(6.4, 4.3),
     )

@@ -31,6 +31,7 @@ def cost_bars(costs: Mapping[str, Mapping[str, float]], caption: str) -> Figure:
     names = list(costs[blocks[0]])
 
     def draw(canvas, ink):
+        canvas.get_layout_engine().set(h_pad=0.12)
         axes = canvas.subplots(2, (len(names) + 1) // 2, squeeze=False, sharey=True)
         for ax, name in zip(axes.flat, names, strict=False):
             values = [costs[block][name] for block in blocks]

@@ -1,6 +1,7 @@
 """Pictures and tables of recorded runs: every one shows mean and spread over seeds, and says where it is from."""
 
 import json
+import re
 from collections.abc import Mapping
 from html import escape
 
@@ -11,12 +12,16 @@ from resnet_edu.runs import Runs, load
 
 
 def styles(groups: Mapping[str, Runs]) -> dict[str, dict]:
-    """Return a line style for each group: plain orange and dashed, residual blue and solid, others in order."""
+    """Return a line style for each group: plain orange and dashed, residual blue and solid, others in order.
+
+    Groups such as plain-20 and plain-56 share a colour and differ in the marker.
+    """
     found, other = {}, 0
     for label, runs in groups.items():
         kinds = {record["settings"].get("shortcut") for record in runs}
         colour = {frozenset(["none"]): OFF, frozenset(["A"]): ON}.get(frozenset(kinds))
-        if colour is None or any(one["color"] == colour for one in found.values()):
+        is_depth = re.fullmatch(r"(plain|residual)-\d+", label)
+        if colour is None or (any(one["color"] == colour for one in found.values()) and not is_depth):
             colour, dash = OTHERS[other % len(OTHERS)], DASHES[other % len(DASHES)]
             other += 1
         else:
@@ -48,6 +53,7 @@ def curves(
             ax.fill_between(epochs, mean - sd, mean + sd, color=style["color"], alpha=0.15, lw=0)
             ends.append((mean[-1], label))
         ax.set_xlabel("epoch")
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set_ylabel(ylabel)
         if log:
             ax.set_yscale("log")
@@ -95,7 +101,8 @@ def by_setting(
         if len(groups) > 1:
             ax.legend(handlelength=3)
 
-    return Figure(draw, f"{caption} {spread(groups)}", alt, size=(6.4, 3.8))
+    dashes = "" if seed_count(groups) == "1" else " A dash is one seed."
+    return Figure(draw, f"{caption}{dashes} {spread(groups)}", alt, size=(6.4, 3.8))
 
 
 class Quote:

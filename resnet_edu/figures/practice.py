@@ -225,7 +225,7 @@ def pictures(images: Mapping[str, np.ndarray], caption: str, alt: str) -> Figure
             ax.set_title(title, fontsize=10)
             ax.axis("off")
 
-    return Figure(draw, caption, alt, size=(6.4, 2.6))
+    return Figure(draw, caption, alt, size=(6.4, 1.9))
 
 
 def weights_file(name: str, weights: str = "V1") -> Path:
