@@ -26,9 +26,12 @@ def build() -> float:
 
 
 def seconds() -> dict[str, float]:
-    """Return how long each notebook ran when its outputs were made, by its name."""
+    """Return how long each notebook ran when its outputs were made, by its page."""
     records = get_cache(BUILD / ".jupyter_cache").list_cache_records()
-    return {Path(record.uri).stem: record.data["execution_seconds"] for record in records}
+    return {
+        "/".join(Path(record.uri).with_suffix(".html").parts[-2:]): record.data["execution_seconds"]
+        for record in records
+    }
 
 
 def weight(page: Path) -> tuple[int, int]:
@@ -49,8 +52,8 @@ def main() -> None:
     print(f"\n{'page':<42}{'run (s)':>9}{'HTML (kB)':>11}{'gzip (kB)':>11}")
     for page in sorted((BUILD / "html").rglob("*.html")):
         plain, compressed = weight(page)
-        took = f"{ran[page.stem]:.1f}" if page.stem in ran else ""
-        name = str(page.relative_to(BUILD / "html"))
+        name = page.relative_to(BUILD / "html").as_posix()
+        took = f"{ran[name]:.1f}" if name in ran else ""
         if "_static" not in name:
             print(f"{name:<42}{took:>9}{plain / 1000:>11.0f}{compressed / 1000:>11.0f}")
     print(f"{'all notebooks':<42}{sum(ran.values()):>9.1f}")
