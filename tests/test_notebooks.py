@@ -1,6 +1,8 @@
 """Every chapter runs from top to bottom, alone, and shows what it claims."""
 
 import re
+import runpy
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -49,3 +51,23 @@ def test_the_degradation_chapter_shows_the_degradation_problem(executed):
     assert "The difference is 0." in text
     apart = float(re.search(r"differ by at most ([\d.e+-]+)", text)[1])
     assert apart < 1e-4
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "book" / "exercises").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_an_exercise_can_be_taken_from_its_page(path, html):
+    page = html / "exercises" / f"{path.stem}.html"
+    (link,) = re.findall(r'href="([^"]+\.ipynb)"', page.read_text(encoding="utf-8"))
+    assert (page.parent / link).resolve().read_bytes() == path.read_bytes()
+
+
+def test_colab_is_offered_where_the_repository_is_known(monkeypatch):
+    button = runpy.run_path(str(ROOT / "book" / "_ext" / "colab_button.py"))["set_repository"]
+    config = SimpleNamespace(html_theme_options={})
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    button(None, config)
+    assert config.html_theme_options == {}
+    monkeypatch.setenv("GITHUB_REPOSITORY", "owner/name")
+    button(None, config)
+    options = config.html_theme_options
+    assert options["launch_buttons"] and options["repository_url"] == "https://github.com/owner/name"
+    assert options["path_to_docs"] == "book"
