@@ -31,13 +31,13 @@ def check_kernel() -> None:
         sys.exit("no Jupyter kernel for this Python (ipykernel is missing); mend it with: make venv")
 
 
-def forget_outputs_of_another_package(package: str) -> None:
-    """Drop cached outputs made by another version of the package: the cache sees a notebook's code alone."""
-    stamp = BUILD / "package.sha256"
-    if not stamp.exists() or stamp.read_text() != package:
-        subprocess.run(["rm", "-rf", str(BUILD / ".jupyter_cache"), str(BUILD / ".doctrees")], check=True)
+def forget(name: str, now: str, *folders: str) -> None:
+    """Drop what earlier builds have kept in these folders, if it was made from other files than now."""
+    stamp = BUILD / f"{name}.sha256"
+    if not stamp.exists() or stamp.read_text() != now:
+        subprocess.run(["rm", "-rf", *(str(BUILD / folder) for folder in folders)], check=True)
         BUILD.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(package)
+        stamp.write_text(now)
 
 
 def main() -> None:
@@ -50,7 +50,9 @@ def main() -> None:
         print("nothing changed since the last build")
     else:
         done.unlink(missing_ok=True)
-        forget_outputs_of_another_package(package)
+        # The cache of outputs sees a notebook's code alone, and Sphinx copies no style sheet if no page has changed.
+        forget("package", package, ".jupyter_cache", ".doctrees")
+        forget("frame", digest("book/assets/**/*", "book/_ext/**/*", "book/*.yml", "book/*.bib"), ".doctrees")
         command = [
             str(Path(sys.executable).with_name("jupyter-book")),
             "build",
