@@ -36,7 +36,7 @@ def make_class(folder: Path, name: str, students: int) -> Path:
     made = json.loads(json.dumps(assignment.release))
     for cell, source in zip(made["cells"], assignment.cells, strict=True):
         if source.is_answer and source.kind == "code":
-            cell["source"] = source.source.replace("### BEGIN SOLUTION", "#").replace("### END SOLUTION", "#")
+            cell["source"] = source.model
     for student in range(students):
         write(made, course / "submitted" / f"s{student:04}" / name / f"{name}.ipynb")
     return course

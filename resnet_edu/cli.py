@@ -106,6 +106,7 @@ def _train(options: argparse.Namespace) -> int:
 
     from resnet_edu.checkpoint import CheckpointError
     from resnet_edu.datasets import DownloadError
+    from resnet_edu.distributed import leave
     from resnet_edu.training import DivergedError, StepRecord, train
 
     if options.resume and not options.checkpoint:
@@ -130,6 +131,7 @@ def _train(options: argparse.Namespace) -> int:
         with show:
             for record in run:
                 (show.step if isinstance(record, StepRecord) else show.epoch)(record)
+        leave()
     except (CheckpointError, DivergedError, DownloadError) as error:
         raise Failed(error) from None
     return 0

@@ -63,6 +63,12 @@ def processes(device: torch.device) -> Processes:
     return Processes()
 
 
+def leave() -> None:
+    """Take this process out of the group that ``processes`` joined, if it did: the end of a program that is done."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def own_device(name: str | None = None) -> torch.device:
     """Return the device of this process: ``name``, or its own GPU under ``torchrun``, or the GPU if there is one.
 

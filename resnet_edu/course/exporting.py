@@ -239,6 +239,7 @@ def _plot(assignment: Assignment, graded: list[dict]) -> str:
             axis.spines[["top", "right"]].set_visible(False)
         for axis in axes[:, 0]:
             axis.set_ylabel("students")
+            axis.yaxis.get_major_locator().set_params(integer=True)
         figure.supxlabel("points", fontsize=9)
         figure.tight_layout()
         buffer = io.StringIO()

@@ -44,7 +44,7 @@ def prepare(course: Path, assignment: Assignment) -> tuple[Path, Path] | None:
                 answers.append(f"<h3>{prose(one['name'] or one['student'])} ({prose(one['student'])})</h3>"
                                f"<pre>{prose(question['answer'] or '(nothing is written)')}</pre>")  # fmt: skip
         sections.append(f"<h2>{prose(cell.name)} ({cell.points:g} points)</h2><details open><summary>Rubric</summary>"
-                        f"<pre>{prose(cell.source)}</pre></details>{''.join(answers)}")  # fmt: skip
+                        f"<pre>{prose(cell.model)}</pre></details>{''.join(answers)}")  # fmt: skip
     with open(table, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()

@@ -74,6 +74,11 @@ class Cell:
             text = CODE_STUB if self.kind == "code" else TEXT_STUB
         return _cut(text, "HIDDEN TESTS", None)
 
+    @property
+    def model(self) -> str:
+        """The instructor's own answer, without the marks around it."""
+        return re.sub(r"^[ \t]*### (BEGIN|END) .*\n?", "", self.source, flags=re.MULTILINE).strip()
+
     @cached_property
     def visible(self) -> str:
         """The test that students see."""

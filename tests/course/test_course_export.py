@@ -69,6 +69,7 @@ def test_the_marking_page_shows_rubric_and_answers_and_runs_none(graded):
     text = (course / "results/hw1/marking.html").read_text()
     assert "One point for the gradient" in text and "The gradient keeps a 1." in text
     assert EVIL not in text and "&lt;script&gt;" in text
+    assert "### " not in text  # the marks are for the tools
 
 
 def test_marks_complete_the_total(graded):
