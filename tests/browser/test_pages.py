@@ -29,7 +29,8 @@ def open_page(browser, html):
         context.close()
 
 
-PROSE = [path for kind in ("chapters", "appendix") for path in (ROOT / "book" / kind).iterdir() if path.is_file()]
+FOLDERS = [ROOT / "book" / kind for kind in ("chapters", "exercises", "appendix")]
+PROSE = [path for folder in FOLDERS for path in folder.iterdir() if path.is_file()]
 
 # Every page of the table of contents, and those that the tool adds.
 TOC = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
