@@ -21,9 +21,8 @@ test: .venv/.ready .venv/colab browser ## run the tests: units, notebooks, the b
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: .venv/.ready .venv/colab browser ## run the slow tests, too: a whole class graded, nbgrader, Gradescope
-	$(BIN)/ruff check .
-	$(BIN)/python -m pytest
+test-all: test ## run the slow tests, too: a whole class graded, nbgrader, Gradescope
+	$(BIN)/python -m pytest -m slow
 
 bench: .venv/.ready ## compare the training loop with the usual ones, side by side
 	@$(BIN)/python -m benchmarks.training

@@ -37,6 +37,7 @@ from resnet_edu.accounting import layers
 from resnet_edu.datasets import Dataset, Split, best_device, digits, synthetic
 from resnet_edu.networks import cifar_resnet
 from resnet_edu.training import ONE_THREAD_BELOW, TrainConfig, cpu_threads, train
+from resnet_edu.trials import Trial
 
 
 class Pictures(TorchDataset):
@@ -131,9 +132,7 @@ def compare(title: str, data: Dataset, depth: int, width: int, config: TrainConf
     """Let the loops take turns and print the table."""
 
     def network() -> nn.Module:
-        torch.manual_seed(0)
-        made = cifar_resnet(depth, width=width, in_channels=data.in_channels, num_classes=data.num_classes)
-        return made.to(data.device)
+        return Trial(depth, "A", width=width).build(data)
 
     gpu = data.device.type == "cuda"
     workers = 8 if gpu else 2
@@ -210,12 +209,10 @@ def beside(depth: int, width: int, data: Dataset, config: TrainConfig, count: in
 
 def _span(depth: int, width: int, data: Dataset, device: torch.device, config: TrainConfig) -> tuple[float, float]:
     """Return when the second epoch began and the last one ended, on the clock that all processes share."""
-    torch.manual_seed(0)
     data = data.to(device)
-    network = cifar_resnet(depth, width=width, in_channels=data.in_channels, num_classes=data.num_classes)
     times = []
     with cpu_threads(1 if data.device.type == "cpu" else torch.get_num_threads()):
-        for _ in train(network.to(data.device), data, config):
+        for _ in train(Trial(depth, "A", width=width).build(data), data, config):
             times.append(time.time())
     return times[0], times[-1]
 

@@ -55,7 +55,7 @@ def _bundle(assignment: Assignment, wheel: Path) -> bytes:
         "setup.sh": SETUP.encode(),
         "run_autograder": RUN.format(name=assignment.name).encode(),
         wheel.name: wheel.read_bytes(),
-        f"course/source/{assignment.name}/{assignment.name}.ipynb": _text(assignment),
+        f"course/source/{assignment.name}/{assignment.name}.ipynb": notebooks.text_of(assignment.notebook).encode(),
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -65,13 +65,6 @@ def _bundle(assignment: Assignment, wheel: Path) -> bytes:
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, content)
     return buffer.getvalue()
-
-
-def _text(assignment: Assignment) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "source.ipynb")
-        notebooks.write(assignment.notebook, path)
-        return path.read_bytes()
 
 
 _wheel: list[Path] = []

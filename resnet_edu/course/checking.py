@@ -26,22 +26,24 @@ TESTING = {"allclose", "equal", "array_equal", "isclose", "all", "any", "isinsta
 
 def check(course: Path, names: list[str], kind: str, limits: Limits) -> Iterator[tuple[str, list[str]]]:
     """Yield each assignment's name and all its problems; without any it can be handed out."""
-    sandbox = None
-    files, given = public_files(course), []
+    sandbox, files = None, public_files(course)
+    loaded: dict[str, Assignment] = {}
+    given: list[str] = []
     for name in notebooks.names(course):
         with contextlib.suppress(ValueError):  # its own check says what is wrong with it
-            given += [cell.stub for cell in Assignment.load(course, name).cells]
+            loaded[name] = Assignment.load(course, name)
+            given += [cell.stub for cell in loaded[name].cells]
     try:
         for name in names:
             try:
-                assignment = Assignment.load(course, name)
+                assignment = loaded.get(name) or Assignment.load(course, name)  # which says what is wrong
                 problems = form(assignment)
             except ValueError as error:
                 yield name, [str(error)]
                 continue
             if not problems:  # tests of a broken form would only repeat it
                 if sandbox is None:
-                    modules = sorted({module for one in names for module in imports(Assignment.load(course, one))})
+                    modules = sorted({module for one in names if one in loaded for module in imports(loaded[one])})
                     sandbox = Sandbox(kind, course, limits, modules)
                     sandbox.start()
                 problems = behaviour(assignment, sandbox, limits)

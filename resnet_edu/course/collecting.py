@@ -3,7 +3,6 @@
 Nothing is unpacked by the names inside an archive: each notebook is read, and written to a path made here.
 """
 
-import csv
 import os
 import re
 import stat
@@ -203,10 +202,7 @@ def _note(course: Path, name: str, entries: list[Entry], students: dict[str, Stu
             "late": "late" if entry.late else "",
             "file": entry.file,
         }
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["student", "name", "late", "file"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows[student] for student in sorted(rows))
+    class_list.write_table(path, ("student", "name", "late", "file"), [rows[student] for student in sorted(rows)])
 
 
 def collected(course: Path, name: str) -> dict[str, dict[str, str]]:

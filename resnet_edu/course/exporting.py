@@ -3,7 +3,6 @@
 A total is written only where all of it is known. Who has none is left empty and named, never given a 0.
 """
 
-import csv
 import io
 import json
 from collections import Counter
@@ -15,7 +14,7 @@ from resnet_edu.course.grading import STATUSES
 from resnet_edu.course.marking import marked_results
 from resnet_edu.course.notebooks import Assignment
 from resnet_edu.course.pages import page, prose
-from resnet_edu.course.roster import read_table, roster, student_id
+from resnet_edu.course.roster import read_table, roster, student_id, write_table
 
 
 @dataclass
@@ -74,10 +73,7 @@ def _safe(text: str) -> str:
 
 
 def _write_table(path: Path, rows: list[dict]) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: _safe(value) for key, value in row.items()} for row in rows)
+    write_table(path, rows[0], [{key: _safe(value) for key, value in row.items()} for row in rows])
 
 
 def _csv(course: Path, assignment: Assignment, found: list[dict]) -> list[dict]:
@@ -114,22 +110,14 @@ def _canvas(course: Path, assignment: Assignment, found: dict[str, dict], gradeb
         ]  # fmt: skip
         return rows, []
     table = read_table(gradebook)
-    columns = [column for column in table[0] if column.split(" (")[0].strip().lower() == assignment.name.lower()]
-    if len(columns) != 1 or "ID" not in table[0]:
+    header = list(table[0]) if table else []
+    columns = [column for column in header if column.split(" (")[0].strip().lower() == assignment.name.lower()]
+    if len(columns) != 1 or "ID" not in header:
         raise ValueError(
             f"{gradebook} must have the column 'ID' and one called {assignment.name!r}, as Canvas exports it"
         )
-    keep = [c for c in ("Student", "ID", "SIS User ID", "SIS Login ID", "Section") if c in table[0]]
-    rows, used = [], set()
-    for row in table:
-        student = student_id(row["ID"])
-        kept = {column: row[column] for column in keep} | {columns[0]: row[columns[0]]}
-        if student in found:
-            used.add(student)
-            if found[student]["total"] is not None:
-                kept[columns[0]] = _number(found[student]["total"])
-        rows.append(kept)
-    return rows, sorted(set(found) - used)
+    keep = [c for c in ("Student", "ID", "SIS User ID", "SIS Login ID", "Section") if c in header] + columns
+    return _filled([{column: row[column] for column in keep} for row in table], found, "ID", columns[0])
 
 
 def _moodle(course: Path, assignment: Assignment, found: dict[str, dict], gradebook: Path | None):
@@ -144,15 +132,18 @@ def _moodle(course: Path, assignment: Assignment, found: dict[str, dict], gradeb
     table = read_table(gradebook)
     if not table or not {"Identifier", "Grade"} <= set(table[0]):
         raise ValueError(f"{gradebook} must be Moodle's grading worksheet, with the columns 'Identifier' and 'Grade'")
-    rows, used = [], set()
+    return _filled(table, found, "Identifier", "Grade")
+
+
+def _filled(table: list[dict], found: dict[str, dict], key: str, column: str) -> tuple[list[dict], list[str]]:
+    """Return the rows with the totals that are known in ``column``, and who stands in none of them."""
+    rows, listed = [], set()
     for row in table:
-        student = student_id(row["Identifier"])
-        if student in found:
-            used.add(student)
-            if found[student]["total"] is not None:
-                row = {**row, "Grade": _number(found[student]["total"])}
-        rows.append(row)
-    return rows, sorted(set(found) - used)
+        student = student_id(row[key])
+        listed.add(student)
+        total = found[student]["total"] if student in found else None
+        rows.append(row if total is None else {**row, column: _number(total)})
+    return rows, sorted(set(found) - listed)
 
 
 def gradescope_results(result: dict) -> dict:

@@ -372,7 +372,7 @@ def imports(assignment: Assignment) -> list[str]:
     # Every optimizer loads torch._dynamo, which takes over a second and replaces torch.manual_seed.
     found = {"numpy", "torch", "torch._dynamo"}
     for cell in assignment.cells:
-        for node in (n for s in notebooks.statements(cell.source) for n in ast.walk(s)) if cell.kind == "code" else ():
+        for node in notebooks.nodes(cell.source) if cell.kind == "code" else ():
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

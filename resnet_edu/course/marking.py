@@ -4,7 +4,6 @@
 keeps them, as long as the answer is the same.
 """
 
-import csv
 import hashlib
 import math
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from resnet_edu.course.grading import results
 from resnet_edu.course.notebooks import Assignment
 from resnet_edu.course.pages import page, prose
-from resnet_edu.course.roster import read_table
+from resnet_edu.course.roster import read_table, write_table
 
 COLUMNS = ("student", "name", "question", "points", "possible", "comment", "answer")
 
@@ -45,10 +44,7 @@ def prepare(course: Path, assignment: Assignment) -> tuple[Path, Path] | None:
                                f"<pre>{prose(question['answer'] or '(nothing is written)')}</pre>")  # fmt: skip
         sections.append(f"<h2>{prose(cell.name)} ({cell.points:g} points)</h2><details open><summary>Rubric</summary>"
                         f"<pre>{prose(cell.model)}</pre></details>{''.join(answers)}")  # fmt: skip
-    with open(table, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(table, COLUMNS, rows)
     (folder / "marking.html").write_text(page(f"Answers to {assignment.name}", "".join(sections)), encoding="utf-8")
     return folder / "marking.html", table
 

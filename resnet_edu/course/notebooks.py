@@ -106,18 +106,21 @@ class Cell:
     @cached_property
     def binds(self) -> frozenset[str]:
         """All names that the cell gives a value at its top level."""
-        names = set(self.defines)
+        names = set(self.defines | self.imports)
         for node in statements(self.source):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-            elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 names |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         return frozenset(names)
 
     @cached_property
-    def uses(self) -> frozenset[str]:
-        """All names that the cell mentions."""
-        return frozenset(n.id for s in statements(self.source) for n in ast.walk(s) if isinstance(n, ast.Name))
+    def imports(self) -> frozenset[str]:
+        """All names that imports at the cell's top level bind."""
+        return frozenset(
+            (alias.asname or alias.name).split(".")[0]
+            for node in statements(self.source)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        )
 
 
 def statements(source: str) -> list[ast.stmt]:
@@ -128,6 +131,11 @@ def statements(source: str) -> list[ast.stmt]:
         return ast.parse("\n".join(lines)).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
+
+
+def nodes(source: str) -> list[ast.AST]:
+    """Return all nodes of a cell's statements, at every depth."""
+    return [node for statement in statements(source) for node in ast.walk(statement)]
 
 
 def _cut(source: str, region: str, stub: str | None) -> str:
@@ -226,10 +234,15 @@ def cells_of(notebook: dict) -> list[Cell]:
     return cells
 
 
-def write(notebook: dict, path: Path) -> None:
-    """Write a notebook as Jupyter does: one line of text a line, keys in order."""
+def text_of(notebook: dict) -> str:
+    """Return a notebook as Jupyter writes it: one line of text a line, keys in order."""
     cells = [{**cell, "source": cell["source"].splitlines(keepends=True)} for cell in notebook["cells"]]
-    text = json.dumps({**notebook, "cells": cells}, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    return json.dumps({**notebook, "cells": cells}, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def write(notebook: dict, path: Path) -> None:
+    """Write a notebook where its file holds another text."""
+    text = text_of(notebook)
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")

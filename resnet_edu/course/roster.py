@@ -1,9 +1,13 @@
 """Who is in the class: ``roster.csv``, made from any list that Canvas, Moodle or Gradescope exports."""
 
 import csv
+import io
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from resnet_edu.files import replacing
 
 ID_COLUMNS = ("student", "ID", "Identifier", "SID", "id")
 NAME_COLUMNS = ("name", "Student", "Full name", "Name")
@@ -42,10 +46,8 @@ def read_list(path: Path) -> list[Student]:
 
 def write(course: Path, students: list[Student]) -> None:
     """Write ``roster.csv``."""
-    with open(course / "roster.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["student", "name", "email"])
-        writer.writerows([s.id, s.name, s.email] for s in students)
+    rows = [{"student": s.id, "name": s.name, "email": s.email} for s in students]
+    write_table(course / "roster.csv", ("student", "name", "email"), rows)
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -55,6 +57,16 @@ def read_table(path: Path) -> list[dict[str, str]]:
             return [{k: (v or "") for k, v in row.items() if isinstance(k, str)} for row in csv.DictReader(file)]
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not UTF-8; save it again as CSV UTF-8") from None
+
+
+def write_table(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> None:
+    """Write a CSV file, whole or not at all: it may hold what an instructor has written."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with replacing(path) as file:
+        file.write(text.getvalue().encode())
 
 
 def student_id(text: str) -> str:

@@ -90,10 +90,9 @@ def bwrap_command(course: Path, limits: Limits, root: bool) -> list[str]:
             command += ["--ro-bind", path, path]
         if course.is_relative_to(path):
             command += ["--tmpfs", str(course)]  # a course inside Python's own folder stays out of sight
-    if sys.executable != os.path.realpath(sys.executable):
-        command += (
-            [] if Path(sys.executable).is_relative_to(sys.prefix) else ["--ro-bind", sys.executable, sys.executable]
-        )
+    is_link = sys.executable != os.path.realpath(sys.executable)
+    if is_link and not Path(sys.executable).is_relative_to(sys.prefix):
+        command += ["--ro-bind", sys.executable, sys.executable]
     command += ["--ro-bind", str(PACKAGE), f"/lab/{PACKAGE.name}", "--proc", "/proc", "--dev", "/dev"]
     command += ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", "/dev/shm"]
     command += ["--dir", "/tmp/work", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]

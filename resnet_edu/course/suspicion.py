@@ -3,7 +3,7 @@
 import ast
 import builtins
 
-from resnet_edu.course.notebooks import Assignment, Cell, statements
+from resnet_edu.course.notebooks import Assignment, Cell, nodes
 
 MODULES = {
     "_ctypes", "_thread", "builtins", "ctypes", "faulthandler", "gc", "importlib", "inspect", "marshal",
@@ -25,7 +25,7 @@ def suspicious(assignment: Assignment, cell: Cell) -> list[str]:
     """
     found = set()
     given = {name for source in assignment.cells if source.name == cell.name for name in _words(source.stub)}
-    for node in (n for s in statements(cell.source) for n in ast.walk(s)):
+    for node in nodes(cell.source):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names} & MODULES
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -43,18 +43,13 @@ def suspicious(assignment: Assignment, cell: Cell) -> list[str]:
     flags = [f"{cell.name} uses {name}" for name in sorted(found - given)]
     locked = {name for other in assignment.cells if not other.is_answer for name in other.binds}
     taken = cell.binds & (locked | set(dir(builtins))) - {n for c in assignment.cells if c.is_answer for n in c.binds}
-    imported = {
-        (alias.asname or alias.name).split(".")[0]
-        for s in statements(cell.source) if isinstance(s, ast.Import | ast.ImportFrom) for alias in s.names
-    }  # fmt: skip
-    return flags + [f"{cell.name} gives another meaning to {name}" for name in sorted(taken - imported)]
+    return flags + [f"{cell.name} gives another meaning to {name}" for name in sorted(taken - cell.imports)]
 
 
 def _words(source: str) -> set[str]:
     return {
         value
-        for s in statements(source)
-        for n in ast.walk(s)
-        for value in (getattr(n, "id", None), getattr(n, "attr", None), getattr(n, "name", None))
+        for node in nodes(source)
+        for value in (getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "name", None))
         if isinstance(value, str)
     }

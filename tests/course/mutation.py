@@ -98,13 +98,10 @@ def wrong(name: str) -> list[Wrong]:
 
 
 @cache
-def run_all(name: str, only_visible: bool = False) -> dict[str, dict]:
-    """Return the messages of all cells that fail, by variant and cell: ``solution``, ``stub``, right and wrong ones.
-
-    With ``only_visible`` the hidden tests are left out, as in the notebook that students have.
-    """
+def run_all(name: str) -> dict[str, dict]:
+    """Return the messages of all cells that fail, by variant and cell: ``solution``, ``stub``, right and wrong ones."""
     variants = {"solution": {}, "stub": stubs(name), **right(name), **{w.mistake: w.answers for w in wrong(name)}}
-    job = json.dumps({"name": name, "variants": variants, "only_visible": only_visible})
+    job = json.dumps({"name": name, "variants": variants})
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, __file__], input=job, env=environment, capture_output=True, text=True, timeout=900
@@ -119,8 +116,6 @@ def _main() -> None:
     job = json.load(sys.stdin)
     code = [cell for cell in cells(job["name"]) if cell.cell_type == "code"]
     sources = {cell.id: cell.source for cell in code}
-    if job["only_visible"]:
-        sources = {cell: HIDDEN.sub("", source) for cell, source in sources.items()}
     transform = TransformerManager().transform_cell  # the install cell has a %pip, which is not reached
     for module in ("torch", "torch._dynamo", "resnet_edu.accounting", "resnet_edu.interventions"):
         importlib.import_module(module)  # once, before the forks
