@@ -96,7 +96,7 @@ def test_stopping_by_hand_says_how_to_go_on(tmp_path, capsys, monkeypatch):
 
 
 def test_the_installed_command_runs():
-    done = subprocess.run([sys.executable, "-m", "resnet_edu.cli", "--version"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "resnet_edu", "--version"], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.startswith("resnet-edu 0.")
 
 

@@ -413,7 +413,7 @@ def test_a_budget_is_a_time(tiny, capsys):
 
 
 def test_runs_without_epochs_are_told_in_a_line_too():
-    from resnet_edu.cli_runs import _line
+    from resnet_edu.cli.runs import _line
 
     assert _line(made(epochs={}, diverged="the loss became nan")) == "one/a: diverged, 1 s"
     assert _line(made(epochs={})) == "one/a: measured, 1 s"

@@ -230,7 +230,7 @@ def test_a_folder_without_a_course_is_explained(tmp_path, capsys):
 @pytest.mark.slow
 def test_the_books_assignments_are_sound():
     """What this repository hands out passes its own check: form, tests, and leaks in book, pages, index and wheel."""
-    command = [sys.executable, "-m", "resnet_edu.cli", "course", "check", "--course", "course", "--sandbox", KIND]
+    command = [sys.executable, "-m", "resnet_edu", "course", "check", "--course", "course", "--sandbox", KIND]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -228,7 +228,7 @@ def test_a_notebook_of_200_mb_is_graded_and_the_grader_stays_small(tmp_path):
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     course = fixture.course(tmp_path, **{f"s{number}": fixture.submission() for number in range(6)})
     fixture.hand_in(course, "s3", fixture.submission(relu="def relu(x):\n    while True: pass"))
-    command = [sys.executable, "-m", "resnet_edu.cli", "course", "grade", "hw1", "--course", str(course)]
+    command = [sys.executable, "-m", "resnet_edu", "course", "grade", "hw1", "--course", str(course)]
     command += ["--sandbox", KIND, "--jobs", "1", "--cell-limit", "20"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     third = course / "results/hw1/s2.json"
@@ -287,7 +287,7 @@ def _grade(course, *more, before=()):
         *before,
         sys.executable,
         "-m",
-        "resnet_edu.cli",
+        "resnet_edu",
         "course",
         "grade",
         "hw1",

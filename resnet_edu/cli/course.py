@@ -133,7 +133,7 @@ def _collect(options: argparse.Namespace) -> int:
 def _grade(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from resnet_edu.cli import Failed
+    from resnet_edu.cli.errors import Failed
     from resnet_edu.course.grading import grade_class
     from resnet_edu.course.marking import prepare
     from resnet_edu.course.notebooks import Assignment

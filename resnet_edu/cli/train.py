@@ -1,60 +1,19 @@
-"""The command line ``resnet-edu``: train a network, use the run bank, or ask what this machine can do.
-
-Exit status: 0 done, 1 the run failed, 2 bad input, 130 stopped by the user.
-"""
+"""The command line ``resnet-edu train``: train a network and print its errors after every epoch."""
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 
 from resnet_edu import __version__
 from resnet_edu.blocks import MIXINGS, NORMALIZATIONS, SHORTCUTS
-from resnet_edu.cli_course import add_course
-from resnet_edu.cli_runs import add_runs
-from resnet_edu.runs import NotRecorded
+from resnet_edu.cli.errors import Failed
 
 CHOICES = {"schedule": "SCHEDULES", "precision": "PRECISIONS"}
 
 
-class Failed(Exception):
-    """The run failed for a reason that the message explains."""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    try:
-        return options.run(options)
-    except (ValueError, FileExistsError, FileNotFoundError, NotRecorded) as error:
-        print(f"resnet-edu {options.command}: {error}", file=sys.stderr)
-        return 2
-    except Failed as error:
-        print(f"resnet-edu {options.command}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        where = getattr(options, "checkpoint", None)
-        hint = "; go on with --resume" if where else "; with --checkpoint FILE a run can go on later"
-        print(f"\nresnet-edu {options.command}: stopped{hint}", file=sys.stderr)
-        return 130
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("resnet-edu", description=__doc__.split("\n")[0])
-    parser.add_argument("--version", action="version", version=f"resnet-edu {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    _add_train(commands)
-    add_runs(commands)
-    add_course(commands)
-    doctor = commands.add_parser("doctor", help="say what this machine can do, and how to mend what is missing")
-    doctor.add_argument("--json", action="store_true", help="print JSON")
-    doctor.set_defaults(run=_doctor)
-    return parser
-
-
-def _add_train(commands: argparse._SubParsersAction) -> None:
+def add_train(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the command line."""
     from resnet_edu import training
     from resnet_edu.datasets import DATASETS
     from resnet_edu.networks import ACTIVATIONS, PRESETS
@@ -247,15 +206,3 @@ class _Display:
             f"epoch {record.epoch:3d}/{self.epochs}  training error {record.train_error:6.2f} %{validation}"
             f"  test error {record.test_error:6.2f} %  {record.seconds:7.1f} s"
         )
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    from resnet_edu.doctor import examine, report
-
-    findings = examine()
-    print(json.dumps([asdict(finding) for finding in findings], indent=1) if options.json else report(findings))
-    return 0 if all(finding.ok for finding in findings if finding.needed) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
