@@ -2,8 +2,8 @@
 
 One front end (``front/``, dependency-free ES modules) with three *sources* of figures:
 
-* **browser**: ``worker.mjs`` trains in a Worker of the page, ``training.mjs`` and ``net.mjs`` are the engine,
-  ``kernels.mjs`` its two hot loops in WebAssembly SIMD (``assembler.mjs``) and in plain JavaScript;
+* **browser**: ``engine/worker.mjs`` trains in a Worker of the page; ``engine/`` is numbers alone and knows no document,
+  ``kernels.mjs`` there has the two hot loops in WebAssembly SIMD (``assembler.mjs``) and in plain JavaScript;
 * **recording**: runs from files (``recorded/``, made by ``python -m resnet_edu.lab``);
 * **kernel**: a training thread behind a Jupyter widget.
 

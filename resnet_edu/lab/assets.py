@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 FRONT = Path(__file__).parent / "front"
-ENGINE = ("assembler", "kernels", "net", "training", "worker")  # in the order in which they need each other
+ENGINE = tuple(f"engine/{name}" for name in ("assembler", "kernels", "net", "training", "worker"))  # needed ones first
 PAGE = ("elements", "state", "record", "sources", "views", "lab")
 CARDS = ("elements", "cards")
 
