@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 FRONT = Path(__file__).parent / "front"
-ENGINE = tuple(f"engine/{name}" for name in ("assembler", "kernels", "net", "training", "worker"))  # needed ones first
+ENGINE = tuple(f"engine/{name}" for name in ("assembler", "plain", "kernels", "random", "layers", "heads", "net", "data", "training", "worker"))  # needed ones first
 PAGE = ("elements", "state", "record", "sources", "views", "lab")
 CARDS = ("elements", "cards")
 
