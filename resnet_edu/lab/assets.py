@@ -5,7 +5,11 @@ import re
 from pathlib import Path
 
 FRONT = Path(__file__).parent / "front"
-ENGINE = tuple(f"engine/{name}" for name in ("assembler", "plain", "kernels", "random", "layers", "heads", "net", "data", "training", "worker"))  # needed ones first
+ENGINE = (  # in the order in which they need each other; the page's end of the line, client.mjs, stands alone
+    *("engine/assembler", "engine/plain", "engine/kernels", "engine/random", "engine/layers", "engine/heads"),
+    *("engine/net", "engine/data", "engine/sizes", "engine/surgery", "engine/weights", "engine/singular"),
+    *("engine/training", "engine/probes", "engine/landscape", "engine/questions", "engine/worker"),
+)
 PAGE = ("elements", "state", "record", "sources", "views", "lab")
 CARDS = ("elements", "cards")
 
