@@ -6,10 +6,11 @@ import json
 import zlib
 from pathlib import Path
 
-from resnet_edu.lab.assets import digits_data, engine_script, page_script
+from resnet_edu.lab.assets import FRONT, digits_data, engine_script, page_script
 
 RECORDED = Path(__file__).parent / "recorded"
 COMMAND = "python -m resnet_edu.lab"
+TRAINS = ("assembler", "plain", "kernels", "random", "layers", "heads", "net", "data", "training")  # engine/*.mjs
 DEFAULTS = {
     "depth": 56, "shortcut": "A", "normalization": "batch", "activation": "post", "learning_rate": 0.03, "seed": 1,
     "steps": 300, "width": 4, "batch_size": 32, "momentum": 0.9, "weight_decay": 0.0001, "test_every": 10,
@@ -40,8 +41,9 @@ def check_config(config: dict) -> dict:
 
 
 def engine_version() -> str:
-    """Return a short checksum of the engine: runs of equal versions and configurations are equal."""
-    return hashlib.sha256(engine_script().encode()).hexdigest()[:12]
+    """Return a short checksum of what trains: runs of equal versions, configurations and machines are equal."""
+    text = "".join((FRONT / "engine" / f"{name}.mjs").read_text(encoding="utf-8") for name in TRAINS)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 _RECORD = """([config, digits, facts]) => {

@@ -1,151 +1,252 @@
-// The two loops in which the time goes: correlation (a convolution forwards, and backwards to its input) and
-// the gradient of its weights. Each is written twice: in JavaScript, to be read and as a fall-back, and in
-// WebAssembly SIMD, four images at a time.
+// The loops in which the time goes, in WebAssembly SIMD: convolutions, and the passes over activations between them.
+// plain.mjs has the same in JavaScript.
 //
-// A tensor is (C, H, W, N): the images of the batch lie side by side, so every inner loop runs over N, every
-// border is skipped and never padded, and any number of channels works. Weights are (k, k, C_in, C_out).
-// Addresses are in bytes, as WebAssembly wants them. N is a multiple of 8, C_out of 4.
+// A tensor is (C, H, W, N): the images of the batch lie side by side, so every inner loop runs over N, every border
+// is skipped and never padded, and any number of channels works. Weights are (k, k, C_in, C_out). Addresses are in
+// bytes, as WebAssembly wants them. N is a multiple of 8, C_out of 4.
+//
+// Each shape of convolution gets code of its own in which sizes are constants: the offsets of taps and channels then
+// cost nothing, and what can be known about a border is decided when the code is written.
 
 import {
-  add, add4, and, assemble, below, define, isZero, load, loop, mul, mul4, shift, splat, store, storeSum, sub, when,
-  zeros,
+  add, add4, and, and4, assemble, below, define, fusedMadd4, greater4, isZero, larger4, load, loop, madd4, mul, mul4,
+  shift, splat, store, storeSum, sub, sub4, when, zeros,
 } from "./assembler.mjs";
+import { plainKernels } from "./plain.mjs";
+
+const upTo = (count) => Array.from({ length: count }, (_, index) => index);
 
 /**
- * y[o, p, :] += sum over taps t and channels i of w[t, i, o] * x[i, (p * stride + t - pad) / dilate, :]
+ * Write a correlation: y[o, p, :] = start + sum over taps t and channels i of w[t, i, o] * x[i, (p * stride + t - pad) / dilate, :]
  *
- * Forwards: dilate 1. Backwards: x is the gradient behind the convolution, the weights are flipped and
- * transposed, stride is 1 and dilate is the convolution's stride.
+ * Forwards, `start` is a bias (the address of C_out numbers, or 0). Backwards, x is the gradient behind the
+ * convolution and y the one before it, weights are read flipped and transposed, stride is 1, dilate is the
+ * convolution's stride, and `start` is what y holds where the argument is not 0.
+ * Four output channels by eight images stay in registers while taps and input channels go by.
  */
-function correlateScript(floats) {
-  return (x, w, y, inputs, outputs, sizeIn, sizeOut, batch, k, stride, dilate) => {
-    const pad = (k - 1) / 2;
-    const [planeIn, planeOut] = [sizeIn * sizeIn * batch, sizeOut * sizeOut * batch];
-    x /= 4, w /= 4, y /= 4;
-    for (let row = 0; row < sizeOut; row++) for (let column = 0; column < sizeOut; column++) {
-      for (let ky = 0; ky < k; ky++) for (let kx = 0; kx < k; kx++) {
-        const [fromRow, fromColumn] = [(row * stride + ky - pad) / dilate, (column * stride + kx - pad) / dilate];
-        if (!Number.isInteger(fromRow) || fromRow < 0 || fromRow >= sizeIn) continue;
-        if (!Number.isInteger(fromColumn) || fromColumn < 0 || fromColumn >= sizeIn) continue;
-        for (let o = 0; o < outputs; o++) {
-          const to = y + o * planeOut + (row * sizeOut + column) * batch;
-          for (let i = 0; i < inputs; i++) {
-            const weight = floats[w + ((ky * k + kx) * inputs + i) * outputs + o];
-            const from = x + i * planeIn + (fromRow * sizeIn + fromColumn) * batch;
-            for (let n = 0; n < batch; n++) floats[to + n] += weight * floats[from + n];
-          }
-        }
-      }
-    }
-  };
-}
-
-/** dw[t, i, o] = sum over pixels p and images n of dy[o, p, n] * x[i, p * stride + t - pad, n] */
-function weightGradientScript(floats) {
-  return (x, dy, dw, inputs, outputs, sizeIn, sizeOut, batch, k, stride) => {
-    const pad = (k - 1) / 2;
-    const [planeIn, planeOut] = [sizeIn * sizeIn * batch, sizeOut * sizeOut * batch];
-    x /= 4, dy /= 4, dw /= 4;
-    for (let ky = 0; ky < k; ky++) for (let kx = 0; kx < k; kx++) {
-      for (let i = 0; i < inputs; i++) for (let o = 0; o < outputs; o++) {
-        let sum = 0;
-        for (let row = 0; row < sizeOut; row++) for (let column = 0; column < sizeOut; column++) {
-          const [fromRow, fromColumn] = [row * stride + ky - pad, column * stride + kx - pad];
-          if (fromRow < 0 || fromRow >= sizeIn || fromColumn < 0 || fromColumn >= sizeIn) continue;
-          const from = x + i * planeIn + (fromRow * sizeIn + fromColumn) * batch;
-          const at = dy + o * planeOut + (row * sizeOut + column) * batch;
-          for (let n = 0; n < batch; n++) sum += floats[at + n] * floats[from + n];
-        }
-        floats[dw + ((ky * k + kx) * inputs + i) * outputs + o] = sum;
-      }
-    }
-  };
-}
-
-const inside = (position, size, mask) => [below(position, size), isZero(and(position, mask)), 0x71];
-
-// Four output channels by eight images stay in registers while the taps and input channels go by.
-const correlateSimd = define(11, (parameters, local) => {
-  const [x, w, y, inputs, outputs, sizeIn, sizeOut, batch, k, stride, dilate] = parameters;
-  const [o, i, row, column, n, ky, kx, pad, fromRow, fromColumn, mask, reach] = Array.from({ length: 12 }, local.int);
-  const [bytes, planeIn, planeOut, rowOfWeights, from, to, weight] = Array.from({ length: 7 }, local.int);
-  const sums = Array.from({ length: 8 }, local.float4);
-  const [left, right, factor] = [local.float4(), local.float4(), local.float4()];
-  const target = (s) => add(add(to, mul(s >> 1, planeOut)), (s & 1) * 16);
-  return [
-    pad.set(shift(k, 1)), mask.set(sub(dilate, 1)), reach.set(mul(sizeIn, dilate)),
-    bytes.set(mul(batch, 4)), rowOfWeights.set(mul(outputs, 4)),
-    planeIn.set(mul(mul(sizeIn, sizeIn), bytes)), planeOut.set(mul(mul(sizeOut, sizeOut), bytes)),
-    loop(o, outputs, 4, loop(row, sizeOut, 1, loop(column, sizeOut, 1, loop(n, bytes, 32,
+const correlateCode = ({ inputs, outputs, sizeIn, sizeOut, batch, k, stride, dilate, back }, madd) => define(4, (parameters, local) => {
+  const [x, w, y, start] = parameters;
+  const [o, row, column, n, pixel, from, to, weight, fromRow, fromColumn, i, at] = upTo(12).map(local.int);
+  const sums = upTo(8).map(local.float4);
+  const [left, right, factor] = upTo(3).map(local.float4);
+  const [pad, bytes, taps] = [(k - 1) / 2, 4 * batch, k * k];
+  const [planeIn, planeOut] = [sizeIn * sizeIn * bytes, sizeOut * sizeOut * bytes];
+  const weightAt = (tap, input, output) => 4 * (back ? ((taps - 1 - tap) * outputs + output) * inputs + input : (tap * inputs + input) * outputs + output);
+  const step = inputs % 4 ? inputs : 4;
+  const products = (tap, offset) => upTo(step).map((input) => [
+    left.set(load(at, offset + input * planeIn)), right.set(load(at, offset + input * planeIn + 16)),
+    upTo(4).map((c) => [
+      factor.set(splat(weight, weightAt(tap, input, c))),
+      sums[2 * c].set(madd(factor, left, sums[2 * c])), sums[2 * c + 1].set(madd(factor, right, sums[2 * c + 1])),
+    ]),
+  ]);
+  const channels = (tap, source, offset) => [
+    at.set(source), weight.set(add(w, mul(o, back ? 4 * inputs : 4))),
+    inputs === step ? products(tap, offset) : loop(i, inputs, step,
+      products(tap, offset), at.set(add(at, step * planeIn)), weight.set(add(weight, weightAt(0, step, 0) - weightAt(0, 0, 0)))),
+  ];
+  // A guard is left out where the tap lies inside for every pixel.
+  const guard = (place, tap, body) => upTo(sizeOut).every((p) => p * stride + tap - pad >= 0 && p * stride + tap - pad < sizeIn)
+    ? body : when(below(add(mul(place, stride), tap - pad), sizeIn), body);
+  const near = upTo(k).map((ky) => guard(row, ky, upTo(k).map((kx) =>
+    guard(column, kx, channels(ky * k + kx, from, (ky * sizeIn + kx) * bytes)))));
+  const inside = (position) => [below(position, sizeIn * dilate), isZero(and(position, dilate - 1)), 0x71];
+  const apart = upTo(k).map((ky) => [fromRow.set(add(row, ky - pad)), when(inside(fromRow),
+    upTo(k).map((kx) => [fromColumn.set(add(column, kx - pad)), when(inside(fromColumn),
+      from.set(add(add(x, n), mul(add(mul(shift(fromRow, dilate >> 1), sizeIn), shift(fromColumn, dilate >> 1)), bytes))),
+      channels(ky * k + kx, from, 0))]))]);
+  return loop(o, outputs, 4, loop(row, sizeOut, 1, loop(column, sizeOut, 1,
+    pixel.set(add(x, mul(sub(mul(add(mul(row, sizeIn), column), stride), pad * (sizeIn + 1)), bytes))),
+    loop(n, bytes, 32,
       to.set(add(add(y, mul(o, planeOut)), add(mul(add(mul(row, sizeOut), column), bytes), n))),
-      sums.map((sum, s) => sum.set(load(target(s)))),
-      loop(ky, k, 1, fromRow.set(sub(add(mul(row, stride), ky), pad)), when(inside(fromRow, reach, mask),
-        loop(kx, k, 1, fromColumn.set(sub(add(mul(column, stride), kx), pad)), when(inside(fromColumn, reach, mask),
-          from.set(add(add(x, n), mul(add(mul(shift(fromRow, mask), sizeIn), shift(fromColumn, mask)), bytes))),
-          weight.set(add(w, mul(add(mul(mul(add(mul(ky, k), kx), inputs), outputs), o), 4))),
-          loop(i, inputs, 1,
-            left.set(load(from)), right.set(load(from, 16)),
-            [0, 1, 2, 3].map((c) => [
-              factor.set(splat(weight, 4 * c)),
-              sums[2 * c].set(add4(sums[2 * c], mul4(factor, left))),
-              sums[2 * c + 1].set(add4(sums[2 * c + 1], mul4(factor, right))),
-            ]),
-            from.set(add(from, planeIn)), weight.set(add(weight, rowOfWeights)),
-          ),
-        )),
-      )),
-      sums.map((sum, s) => store(target(s), sum)),
-    )))),
-  ];
-});
-
-// Four output channels by `block` input channels stay in registers while pixels and images go by.
-const weightGradientSimd = (block) => define(10, (parameters, local) => {
-  const [x, dy, dw, inputs, outputs, sizeIn, sizeOut, batch, k, stride] = parameters;
-  const [o, i, row, column, n, ky, kx, pad, fromRow, fromColumn] = Array.from({ length: 10 }, local.int);
-  const [bytes, planeIn, planeOut, from, behind, to] = Array.from({ length: 6 }, local.int);
-  const sums = Array.from({ length: 4 * block }, local.float4);
-  const [value, inFront] = [local.float4(), Array.from({ length: block }, local.float4)];
-  const channels = Array.from({ length: block }, (_, b) => b);
-  return [
-    pad.set(shift(k, 1)), bytes.set(mul(batch, 4)),
-    planeIn.set(mul(mul(sizeIn, sizeIn), bytes)), planeOut.set(mul(mul(sizeOut, sizeOut), bytes)),
-    loop(ky, k, 1, loop(kx, k, 1, loop(i, inputs, block, loop(o, outputs, 4,
       sums.map((sum) => sum.set(zeros)),
-      loop(row, sizeOut, 1, fromRow.set(sub(add(mul(row, stride), ky), pad)), when(below(fromRow, sizeIn),
-        loop(column, sizeOut, 1, fromColumn.set(sub(add(mul(column, stride), kx), pad)), when(below(fromColumn, sizeIn),
-          from.set(add(add(x, mul(i, planeIn)), mul(add(mul(fromRow, sizeIn), fromColumn), bytes))),
-          behind.set(add(add(dy, mul(o, planeOut)), mul(add(mul(row, sizeOut), column), bytes))),
-          loop(n, bytes, 16,
-            channels.map((b) => inFront[b].set(load(add(from, mul(b, planeIn))))),
-            [0, 1, 2, 3].map((c) => [
-              value.set(load(add(behind, mul(c, planeOut)))),
-              channels.map((b) => sums[4 * b + c].set(add4(sums[4 * b + c], mul4(value, inFront[b])))),
-            ]),
-            from.set(add(from, 16)), behind.set(add(behind, 16)),
-          ),
-        )),
-      )),
-      to.set(add(dw, mul(add(mul(add(mul(add(mul(ky, k), kx), inputs), i), outputs), o), 4))),
-      channels.map((b) => [0, 1, 2, 3].map((c) => storeSum(add(to, add(mul(b * 4, outputs), c * 4)), sums[4 * b + c]))),
-    )))),
-  ];
+      when(start.get, sums.map((sum, s) => sum.set(back ? load(to, (s >> 1) * planeOut + (s & 1) * 16) : splat(add(start, mul(o, 4)), 4 * (s >> 1))))),
+      dilate === 1 ? [from.set(add(pixel, n)), near] : apart,
+      sums.map((sum, s) => store(to, sum, (s >> 1) * planeOut + (s & 1) * 16)),
+    ))));
 });
 
-/** Return memory for `floats` numbers and the kernels that work on it; `simd` false asks for plain JavaScript. */
-export function makeKernels(floats, simd = true) {
+/**
+ * Write the gradient of a convolution's weights: dw[t, i, o] = sum over pixels p and images n of dy[o, p, n] * x[i, p * stride + t - pad, n]
+ *
+ * Four output channels by one or two input channels stay in registers while pixels and images go by; at stride 1 a
+ * row of pixels is one run of numbers.
+ */
+const weightGradientCode = ({ inputs, outputs, sizeIn, sizeOut, batch, k, stride }, madd) => define(3, (parameters, local) => {
+  const [x, dy, dw] = parameters;
+  const [o, i, row, column, n, from, behind, to] = upTo(8).map(local.int);
+  const block = inputs % 2 ? 1 : 2;
+  const sums = upTo(4 * block).map(local.float4);
+  const value = local.float4();
+  const inFront = upTo(block).map(local.float4);
+  const [pad, bytes] = [(k - 1) / 2, 4 * batch];
+  const [planeIn, planeOut] = [sizeIn * sizeIn * bytes, sizeOut * sizeOut * bytes];
+  const span = (tap) => {
+    const valid = upTo(sizeOut).filter((p) => p * stride + tap - pad >= 0 && p * stride + tap - pad < sizeIn);
+    return { first: valid[0], count: valid.length };
+  };
+  const products = (offset) => [
+    inFront.map((vector, b) => vector.set(load(from, b * planeIn + offset))),
+    upTo(4).map((c) => [
+      value.set(load(behind, c * planeOut + offset)),
+      inFront.map((vector, b) => sums[4 * b + c].set(madd(value, vector, sums[4 * b + c]))),
+    ]),
+  ];
+  const along = (length) => loop(n, length, 32, products(0), products(16), from.set(add(from, 32)), behind.set(add(behind, 32)));
+  const tap = (ky, kx) => {
+    const [rows, columns] = [span(ky), span(kx)];
+    const [fromRow, fromColumn] = [rows.first * stride + ky - pad, columns.first * stride + kx - pad];
+    const start = (rowOf, columnOf) => [
+      from.set(add(add(x, mul(i, planeIn)), mul(add(mul(add(mul(rowOf, stride), fromRow), sizeIn), add(mul(columnOf, stride), fromColumn)), bytes))),
+      behind.set(add(add(dy, mul(o, planeOut)), mul(add(mul(add(rowOf, rows.first), sizeOut), add(columnOf, columns.first)), bytes))),
+    ];
+    return loop(i, inputs, block, loop(o, outputs, 4,
+      sums.map((sum) => sum.set(zeros)),
+      loop(row, rows.count, 1, stride === 1 ? [start(row, 0), along(columns.count * bytes)]
+        : loop(column, columns.count, 1, start(row, column), along(bytes))),
+      to.set(add(dw, mul(add(mul(add(i, (ky * k + kx) * inputs), outputs), o), 4))),
+      inFront.map((_, b) => upTo(4).map((c) => storeSum(add(to, 4 * (b * outputs + c)), sums[4 * b + c]))),
+    ));
+  };
+  return upTo(k).map((ky) => upTo(k).map((kx) => tap(ky, kx)));
+});
+
+/** Two vectors at a time from `start`, for `bytes` bytes: `body(offset)` is called for offsets 0 and 16 from `n`. */
+const pairs = (n, bytes, body) => loop(n, bytes, 32, body(0), body(16));
+const gated = (relu, y, dy, offset, mask) => [mask.set(load(dy, offset)), when(relu.get, mask.set(and4(mask, greater4(load(y, offset), zeros))))];
+
+// mean[c], variance[c] of x; `count` is the address of 1 / (numbers in a channel)
+const momentsCode = define(6, (parameters, local) => {
+  const [x, mean, variance, count, channels, bytes] = parameters;
+  const [c, n] = upTo(2).map(local.int);
+  const [a, b, middle, value] = upTo(4).map(local.float4);
+  const half = (sum, offset) => sum.set(add4(sum, load(add(x, n), offset)));
+  const square = (sum, offset) => [value.set(sub4(load(add(x, n), offset), middle)), sum.set(add4(sum, mul4(value, value)))];
+  return loop(c, channels, 1,
+    a.set(zeros), b.set(zeros), loop(n, bytes, 32, half(a, 0), half(b, 16)),
+    a.set(mul4(add4(a, b), splat(count))), storeSum(mean, a), middle.set(splat(mean)),
+    a.set(zeros), b.set(zeros), loop(n, bytes, 32, square(a, 0), square(b, 16)),
+    a.set(mul4(add4(a, b), splat(count))), storeSum(variance, a),
+    x.set(add(x, bytes)), mean.set(add(mean, 4)), variance.set(add(variance, 4)));
+});
+
+// y = (x - mean[c]) * scale[c] + bias[c], and its ReLU
+const affineCode = (madd) => define(8, (parameters, local) => {
+  const [x, y, mean, scale, bias, channels, bytes, relu] = parameters;
+  const [c, n] = upTo(2).map(local.int);
+  const [middle, factor, offset, low] = upTo(4).map(local.float4);
+  const at = (place, base) => store(add(y, n), larger4(madd(sub4(load(add(x, n), place), middle), factor, offset), base), place);
+  return loop(c, channels, 1,
+    middle.set(splat(mean)), factor.set(splat(scale)), offset.set(splat(bias)),
+    low.set(zeros), when(isZero(relu), low.set([0xfd, 0x0c, ...upTo(4).map(() => [0, 0, 0x80, 0xff])])), // minus infinity
+    pairs(n, bytes, (place) => at(place, low)),
+    x.set(add(x, bytes)), y.set(add(y, bytes)), ...[mean, scale, bias].map((one) => one.set(add(one, 4))));
+});
+
+// sums[c] of g, products[c] of g * (x - mean[c]); g is dy where y > 0 (with a ReLU), else dy
+const affineSumsCode = (madd) => define(9, (parameters, local) => {
+  const [x, y, dy, mean, sums, products, channels, bytes, relu] = parameters;
+  const [c, n, here] = upTo(3).map(local.int);
+  const [a, b, p, q, middle, g] = upTo(6).map(local.float4);
+  const half = (sum, product, place) => [
+    gated(relu, add(y, n), add(dy, n), place, g), sum.set(add4(sum, g)),
+    product.set(madd(sub4(load(add(x, n), place), middle), g, product)),
+  ];
+  return loop(c, channels, 1,
+    here.set(0), middle.set(splat(mean)), [a, b, p, q].map((one) => one.set(zeros)),
+    loop(n, bytes, 32, half(a, p, 0), half(b, q, 16)),
+    a.set(add4(a, b)), storeSum(sums, a), p.set(add4(p, q)), storeSum(products, p),
+    ...[x, y, dy].map((one) => one.set(add(one, bytes))), ...[mean, sums, products].map((one) => one.set(add(one, 4))));
+});
+
+// dx = a[c] * g + b[c] * (x - mean[c]) + shift[c], or added to it; `factors` holds a, b and shift one behind the other
+const affineBackCode = (madd) => define(10, (parameters, local) => {
+  const [x, y, dy, dx, mean, factors, channels, bytes, relu, accumulate] = parameters;
+  const [c, n, apart] = upTo(3).map(local.int);
+  const [a, b, offset, middle, g] = upTo(5).map(local.float4);
+  return [apart.set(mul(channels, 4)), loop(c, channels, 1,
+    a.set(splat(factors)), b.set(splat(add(factors, apart))), offset.set(splat(add(factors, mul(apart, 2)))), middle.set(splat(mean)),
+    pairs(n, bytes, (place) => [
+      gated(relu, add(y, n), add(dy, n), place, g),
+      g.set(madd(a, g, madd(b, sub4(load(add(x, n), place), middle), offset))),
+      when(accumulate.get, g.set(add4(g, load(add(dx, n), place)))), store(add(dx, n), g, place),
+    ]),
+    ...[x, y, dy, dx].map((one) => one.set(add(one, bytes))), ...[mean, factors].map((one) => one.set(add(one, 4))))];
+});
+
+// y = gains[0] * a + gains[1] * b, and its ReLU
+const joinCode = (madd) => define(6, (parameters, local) => {
+  const [a, b, y, gains, bytes, relu] = parameters;
+  const n = local.int();
+  const [left, right, sum] = upTo(3).map(local.float4);
+  return [left.set(splat(gains)), right.set(splat(gains, 4)), pairs(n, bytes, (place) => [
+    sum.set(madd(left, load(add(a, n), place), mul4(right, load(add(b, n), place)))),
+    when(relu.get, sum.set(larger4(sum, zeros))), store(add(y, n), sum, place),
+  ])];
+});
+
+// dx = gain * g, or added to it
+const joinBackCode = (madd) => define(7, (parameters, local) => {
+  const [y, dy, dx, gain, bytes, relu, accumulate] = parameters;
+  const n = local.int();
+  const [factor, g, before] = upTo(3).map(local.float4);
+  return [factor.set(splat(gain)), pairs(n, bytes, (place) => [
+    gated(relu, add(y, n), add(dy, n), place, g),
+    before.set(zeros), when(accumulate.get, before.set(load(add(dx, n), place))), store(add(dx, n), madd(factor, g, before), place),
+  ])];
+});
+
+// velocity = momentum * velocity + (decay * data + grad); data -= rate * velocity; `rates` is rate, momentum, decay
+const updateCode = (madd) => define(5, (parameters, local) => {
+  const [data, grad, velocity, rates, bytes] = parameters;
+  const n = local.int();
+  const [rate, momentum, decay, speed] = upTo(4).map(local.float4);
+  return [rate.set(splat(rates)), momentum.set(splat(rates, 4)), decay.set(splat(rates, 8)), loop(n, bytes, 16,
+    speed.set(madd(momentum, load(add(velocity, n)), madd(decay, load(add(data, n)), load(add(grad, n))))),
+    store(add(velocity, n), speed), store(add(data, n), sub4(load(add(data, n)), mul4(rate, speed))),
+  )];
+});
+
+const backwards = (shape) => ({
+  ...shape, inputs: shape.outputs, outputs: shape.inputs, sizeIn: shape.sizeOut, sizeOut: shape.sizeIn, stride: 1, dilate: shape.stride, back: true,
+});
+
+function simdCode(shapes, fused) {
+  const madd = fused ? fusedMadd4 : madd4;
+  const code = {
+    moments: momentsCode, affine: affineCode(madd), affineSums: affineSumsCode(madd), affineBack: affineBackCode(madd),
+    join: joinCode(madd), joinBack: joinBackCode(madd), update: updateCode(madd),
+  };
+  shapes.forEach((shape, index) => {
+    code[`forward${index}`] = correlateCode({ ...shape, dilate: 1 }, madd);
+    if (shape.inputs % 4 === 0) code[`back${index}`] = correlateCode(backwards(shape), madd);
+    code[`weight${index}`] = weightGradientCode(shape, madd);
+  });
+  return assemble(code);
+}
+
+/** Whether this browser knows relaxed SIMD's multiply-add. */
+export const hasFused = () => WebAssembly.validate(assemble({ probe: define(0, () => [fusedMadd4(zeros, zeros, zeros), 0x1a]) }));
+
+/**
+ * Return memory for `floats` numbers and the kernels that work on it: `convolutions`, one for each of `shapes`
+ * ({ inputs, outputs, sizeIn, sizeOut, batch, k, stride }) with `forward(x, w, y, bias)`, `inputGradient(dy, w, dx,
+ * accumulate)` and `weightGradient(x, dy, dw)`, and the passes of this file by name. `simd` false asks for plain
+ * JavaScript, `fused` false for no multiply-add in one step.
+ */
+export function makeKernels(floats, shapes, { simd = true, fused = true } = {}) {
+  let made = null;
   try {
-    if (!simd) throw new Error("not wanted");
-    const memory = new WebAssembly.Memory({ initial: Math.ceil(floats / 16384) }); // pages of 64 KiB
-    const module = new WebAssembly.Module(assemble({
-      correlate: correlateSimd, one: weightGradientSimd(1), two: weightGradientSimd(2),
-    }));
-    const { correlate, one, two } = new WebAssembly.Instance(module, { env: { memory } }).exports;
-    const weightGradient = (x, dy, dw, inputs, ...rest) => (inputs % 2 ? one : two)(x, dy, dw, inputs, ...rest);
-    return { buffer: memory.buffer, correlate, weightGradient, name: "WebAssembly SIMD" };
+    const memory = simd && new WebAssembly.Memory({ initial: Math.ceil(floats / 16384) }); // pages of 64 KiB
+    fused &&= simd && hasFused();
+    const module = simd && new WebAssembly.Module(simdCode(shapes, fused));
+    made = simd && { ...new WebAssembly.Instance(module, { env: { memory } }).exports, buffer: memory.buffer };
   } catch {
-    const array = new Float32Array(floats);
-    const [correlate, weightGradient] = [correlateScript(array), weightGradientScript(array)];
-    return { buffer: array.buffer, correlate, weightGradient, name: "plain JavaScript" };
+    made = null; // no WebAssembly, no SIMD, or forbidden by the page's policy
   }
+  if (!made) return plainKernels(floats, shapes);
+  const convolutions = shapes.map((_, index) => ({
+    forward: made[`forward${index}`], inputGradient: made[`back${index}`], weightGradient: made[`weight${index}`],
+  }));
+  return { ...made, convolutions, name: "WebAssembly SIMD", fused };
 }

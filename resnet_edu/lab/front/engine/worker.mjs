@@ -1,6 +1,7 @@
 // The training source of a page: answers the protocol of resnet_edu/lab/__init__.py inside a Worker.
 
-import { startTraining, unpackDigits } from "./training.mjs";
+import { unpackDigits } from "./data.mjs";
+import { startTraining } from "./training.mjs";
 
 /** Answer requests on `port` (a Worker's own scope, or anything with postMessage and onmessage). */
 export function serve(port) {
