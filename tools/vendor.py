@@ -1,6 +1,6 @@
 """Fetch the third-party files that the pages load, and check that the committed copies are those.
 
-    python tools/vendor.py          fetch from the npm registry, verify, write book/assets/vendor/ and resnet_edu/lab/front/vendor/
+    python tools/vendor.py          fetch from the npm registry, verify, write them (``VENDOR``, ``FRONT``)
     python tools/vendor.py --check  compare the committed files with book/assets/vendor/manifest.json
 
 Only maintainers run the first form, to move to a newer version: building and testing use the committed files.

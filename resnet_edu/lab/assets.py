@@ -1,9 +1,9 @@
 """The lab's scripts and style, joined from the files in ``front/``: same sources, same bytes.
 
-Joined here and not by a bundler, since ``pip install`` from the source, Colab and ``make book`` must do without Node.js:
-no wheel holds esbuild or Rollup; Deno's (42 MB) fetches esbuild at its first ``bundle``; Bun's are unofficial and hold a
-program of 107 MB. What is needed is little: every module becomes a function that returns its exports, so that all
-other names stay its own.
+Joined here and not by a bundler, since ``pip install`` from the source, Colab and ``make book`` must do without
+Node.js: no wheel holds esbuild or Rollup; Deno's (42 MB) fetches esbuild at its first ``bundle``; Bun's are unofficial
+and hold a program of 107 MB. What is needed is little: every module becomes a function that returns its exports, so
+that all other names stay its own.
 """
 
 import functools
@@ -159,7 +159,8 @@ def _registered(name: str) -> str:
 
 
 def _stocked() -> str:
-    return f'Object.assign(M["parts/mount"].shelf, {{\nengine: {engine_script()},\ndigits: {json.dumps(digits_data())},\n}});\n'
+    stock = f"engine: {engine_script()},\ndigits: {json.dumps(digits_data())},"
+    return f'Object.assign(M["parts/mount"].shelf, {{\n{stock}\n}});\n'
 
 
 def training_script() -> str:

@@ -66,6 +66,13 @@ def _training(id: str = "lab", config: dict | None = None, shown: tuple[str, ...
     return figure(load_records(*shown))._repr_html_(), data
 
 
+def _race(id: str = "race", config: dict | None = None):
+    """Train twins with and without shortcuts side by side; ``config`` is what differs from the defaults."""
+    depth = check_config(config or {})["depth"]
+    data = {"id": id, "config": config or {}, "records": load_records(), "shown": list(TWINS)}
+    return figure(load_records(f"plain-{depth}", f"residual-{depth}"))._repr_html_(), data
+
+
 def _designer(id: str = "designer"):
     """Design a block and see what it costs, beside the one before."""
     from resnet_edu.figures import Table
@@ -97,6 +104,7 @@ def _explorer(id: str = "explorer"):
 
 INSTRUMENTS = {
     "training": _training,
+    "race": _race,
     "designer": _designer,
     "explorer": _explorer,
 }

@@ -12,7 +12,7 @@ from resnet_edu.lab.recording import check_config, load_records
 
 
 class WithIsland:
-    """A widget that also shows itself as HTML (``still``), so that a published notebook or an export needs no kernel."""
+    """A widget that also shows itself as HTML (``still``), so that a page or an export needs no kernel."""
 
     still: Instrument
 

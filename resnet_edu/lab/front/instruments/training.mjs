@@ -33,7 +33,7 @@ class Training {
     const redraw = () => this.screen?.redraw();
     this.messages = new Messages(redraw);
     this.address = tools.address === false ? null : new Address(data.id);
-    this.session = new Session({ config: start, sources, recordings, shown: data.shown ?? [], messages: this.messages, redraw,
+    this.session = new Session({ config: start, sources, recordings, shown: data.shown ?? [], messages: this.messages, redraw, attached: () => el.isConnected,
       open: openSource(tools, (config) => this.session.recorded(config)) });
     this.guess = new Guess(Boolean(data.guess), () => this.session.config.steps, redraw);
     Object.assign(this, { id: data.id, open: false, settings: el.clientWidth > 600, link: null });
@@ -164,7 +164,7 @@ class Training {
   summary() {
     const { session, guess, messages } = this;
     const words = guess.active ? `${nameOf(session.config)}.` : session.summary();
-    const from = messages.note || (guess.active ? "" : session.current ? origin(session.current, session.speed) : "Press Train: it takes a few seconds.");
+    const from = messages.note || (guess.active ? "" : session.current ? origin(session.current) : "Press Train: it takes a few seconds.");
     return html`<output class="rl-summary" aria-live="off"><strong>${words}</strong> <span class="rl-soft">${from}</span>${guess.active || !guess.verdict ? "" : html`<span> ${guess.verdict}</span>`}</output>`;
   }
 

@@ -3,9 +3,9 @@
 import { blocksOf, connections, keyOf, nameOf } from "./config.mjs";
 import { frameAt } from "./chart.mjs";
 import { count, percent } from "./numbers.mjs";
+import { Runner, newRun } from "./runner.mjs";
 import { PLACES } from "./source-line.mjs";
 
-const POLL = 100; // milliseconds between questions to a source: ten drawings a second
 const KEPT = 6; // own runs that stay for comparison
 
 /** The mean training error of the last twenty batches, or null. */
@@ -16,11 +16,11 @@ function smoothError(frames, step) {
 
 /** `open(name)` is a promise of a source; `recordings` are unpacked runs; `messages` speak; `redraw()` draws. */
 export class Session {
-  constructor({ config, sources, recordings, shown, open, messages, redraw }) {
+  constructor({ config, sources, recordings, shown, open, messages, redraw, attached }) {
     Object.assign(this, {
-      config, sources, recordings, open, messages, redraw, source: sources[0], cursor: null, current: null, speed: 0,
+      config, sources, recordings, open, messages, redraw, attached, source: sources[0], cursor: null, current: null,
       runs: recordings.filter((run) => shown.includes(run.facts.name)), kind: config.shortcut === "none" ? "A" : config.shortcut,
-      links: {}, queue: Promise.resolve(), ended: () => "", saved: () => {},
+      runners: {}, ended: () => "", saved: () => {},
     });
   }
 
@@ -57,56 +57,29 @@ export class Session {
     this.redraw();
   }
 
-  /** Send one request for `run` after those before it; take in the reply. */
-  request(run, message) {
-    this.queue = this.queue.then(async () => {
-      if (run.state === "failed") return;
-      try {
-        const before = performance.now();
-        const source = await (this.links[run.link] ??= this.open(run.link));
-        source.notice = (text) => this.messages.complain(text);
-        this.take(run, await source.ask({ ...message, since: message.kind === "start" ? 0 : run.frames.length }), before);
-      } catch (error) {
-        run.state = "failed";
-        this.closeLink(run.link);
-        this.messages.complain(error.message);
-        this.messages.announce(error.message);
-      }
-    });
-    return this.queue;
+  /** What works for the source `name`. */
+  runner(name) {
+    return (this.runners[name] ??= new Runner(() => this.open(name), {
+      taken: (run) => this.taken(run), ended: (run, message) => this.finish(run, message), notice: (text) => this.messages.complain(text),
+      wanted: (run) => run === this.current && this.attached(),
+      failed: ({ message }) => {
+        this.messages.complain(message);
+        this.messages.announce(message);
+      },
+    }));
   }
 
-  closeLink(name) {
-    this.links[name]?.then((source) => source.close(), () => {});
-    delete this.links[name];
-  }
-
-  take(run, reply, now) {
-    run.frames.push(...reply.frames);
-    if (reply.switches) run.config.switches = reply.switches;
-    if (run === this.current && reply.switches) this.config.switches = reply.switches;
-    run.device = reply.device ?? run.device;
-    if (reply.state === "running" && run.mark && now > run.mark.time) this.speed = (1000 * (run.frames.length - run.mark.step)) / (now - run.mark.time);
-    if (!run.mark || now - run.mark.time > 2000) run.mark = { time: now, step: run.frames.length };
-    const before = run.state;
-    run.state = reply.state;
-    if (run.state === "failed") this.messages.complain(reply.message);
-    if (run.state !== before && (run.state === "failed" || run.state === "done")) this.finish(run, reply.message);
+  taken(run) {
+    if (run === this.current) this.config.switches = run.config.switches;
     this.redraw();
   }
 
   finish(run, message) {
+    if (run.state === "failed") this.messages.complain(message);
     const end = run.frames.findLast((frame) => frame.test_error !== undefined);
     const verdict = end ? this.ended(run, end) : "";
     this.messages.announce(run.state === "failed" ? message : `Finished. ${this.summary()}${verdict && ` ${verdict}`}`);
     this.saved();
-  }
-
-  async follow(run) {
-    while (run.state === "running" && run === this.current) {
-      await new Promise((resolve) => setTimeout(resolve, POLL));
-      if (!document.hidden && run.state === "running" && run === this.current) await this.request(run, { kind: "poll" });
-    }
   }
 
   /** Start a run of the present configuration; null if there is none to be had. */
@@ -116,17 +89,15 @@ export class Session {
     this.messages.complain(replay && !this.recorded(config)
       ? `There is no recording of this: ${nameOf(config)}. Recorded are the lab’s default settings at each depth.` : "");
     if (this.messages.complaint) return null;
-    const run = { config, frames: [], source: this.source, link: this.source, state: play ? "running" : "paused", date: new Date().toISOString(), device: null };
-    if (replay) run.facts = this.recorded(config).facts;
+    const run = newRun(config, this.source, play, replay ? { facts: this.recorded(config).facts } : {});
     this.keep(run);
-    Object.assign(this, { current: run, cursor: null, speed: 0 });
+    Object.assign(this, { current: run, cursor: null });
     if (replay && matchMedia("(prefers-reduced-motion: reduce)").matches) {
       Object.assign(run, { frames: this.recorded(config).frames, state: "done" });
       this.finish(run);
       return run;
     }
-    this.request(run, { kind: "start", config, play });
-    if (play) this.follow(run);
+    this.runner(run.link).start(run);
     return run;
   }
 
@@ -144,8 +115,7 @@ export class Session {
     const run = this.own;
     this.messages.complain("");
     this.cursor = null;
-    run.state = "running";
-    this.request(run, { kind: "play" }).then(() => this.follow(run));
+    this.runner(run.link).play(run);
   }
 
   toggle() {
@@ -160,8 +130,7 @@ export class Session {
   stop() {
     const run = this.own;
     if (run?.state !== "running") return;
-    run.state = "paused";
-    this.request(run, { kind: "pause" });
+    this.runner(run.link).pause(run);
     this.messages.announce(`Paused at step ${run.frames.length}.`);
   }
 
@@ -170,7 +139,7 @@ export class Session {
     const run = this.own ?? this.begin(false);
     if (!run) return;
     this.cursor = null;
-    this.request(run, { kind: "step" });
+    this.runner(run.link).request(run, { kind: "step" });
     this.changed();
   }
 
@@ -241,7 +210,7 @@ export class Session {
     const said = `Shortcut of block ${block + 1} ${on ? "cut" : "restored"}`;
     if (this.source === "recording") return this.messages.complain("A recording cannot be changed. Choose “this browser” under “Figures from” to cut a shortcut.");
     if (run?.frames.length) {
-      this.request(run, { kind: "switch", block: block + 1, connected: !on }).then(() => this.changed());
+      this.runner(run.link).request(run, { kind: "switch", block: block + 1, connected: !on }).then(() => this.changed());
       return this.messages.announce(`${said} from the next step on.`);
     }
     const now = connections(this.config);
@@ -258,11 +227,10 @@ export class Session {
     const run = this.own;
     if (document.hidden && run?.state === "running" && run.link === "browser") {
       run.waiting = true;
-      this.request(run, { kind: "pause" });
+      this.runner(run.link).request(run, { kind: "pause" });
     } else if (!document.hidden && run?.waiting) {
       run.waiting = false;
-      run.state = "running";
-      this.request(run, { kind: "play" }).then(() => this.follow(run));
+      this.runner(run.link).play(run);
       this.messages.announce("Training waited while this tab was hidden, and goes on.", true);
     }
   }
@@ -273,6 +241,7 @@ export class Session {
   }
 
   close() {
-    for (const name of Object.keys(this.links)) this.closeLink(name);
+    this.stop();
+    for (const runner of Object.values(this.runners)) runner.queue.then(() => runner.close());
   }
 }

@@ -4,8 +4,9 @@ import { dayOf, say } from "./numbers.mjs";
 
 export const PLACES = { browser: "this browser", recording: "recordings", kernel: "the kernel" };
 
-/** The origin of a run; `speed` in steps a second while it trains. */
-export function origin(run, speed = 0) {
+/** The origin of a run. */
+export function origin(run) {
+  const { speed } = run;
   const { seed, learning_rate: rate } = run.config;
   const settings = `learning rate ${rate}, seed ${seed}`;
   if (run.source === "recording") return `Recording of ${dayOf(run.facts.date)}, ${run.facts.device}, ${settings}.`;
