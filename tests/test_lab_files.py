@@ -35,24 +35,29 @@ def test_errors_name_value_rule_and_mend():
     with pytest.raises(ValueError, match=r"no recorded run 'residual-44'; recorded are residual-8, .*plain-110"):
         lab.load_records("residual-44")
     with pytest.raises(ValueError, match=r"no setting 'layers'; it has depth, shortcut"):
-        lab.island(config={"layers": 20})
+        lab.instrument("training", config={"layers": 20})
     with pytest.raises(ValueError, match=r"depth must be one of 8, 20, 32, 56, 110, got 57"):
         lab.record({"depth": 57}, "odd")
     with pytest.raises(ValueError, match="at least one recorded run"):
-        lab.island(shown=())
-    with pytest.raises(ValueError, match=r"form must be 'module' .* or 'classic' .*, got 'umd'"):
+        lab.instrument("training", shown=())
+    with pytest.raises(ValueError, match=r"there is no instrument 'umd'; there are designer, "):
         lab.bundle("umd")
+    with pytest.raises(ValueError, match=r"instrument must be one of 'training', .*, got 'umd'"):
+        lab.instrument("umd")
+    with pytest.raises(ValueError, match=r"a setting of 'training' must be one of 'id', 'config', .*, got 'colour'"):
+        lab.instrument("training", colour="red")
 
 
 def test_the_bundle_is_the_same_twice_and_asks_for_nothing_from_outside():
-    for text in (lab.bundle("module"), lab.bundle("classic"), lab.training_script()):
+    for text in (lab.bundle("training"), *lab.page_scripts().values()):
+        text = text.replace("http://www.w3.org/", "")  # names of SVG and MathML, not addresses
         assert not re.search(r"https?://|^\s*import\b|\bimport\(|\bfetch\(|\beval\(", text, re.MULTILINE)
-    assert lab.bundle() == lab.bundle()
-    assert lab.bundle("module").rstrip().endswith("export default { render };")
+    assert lab.bundle("training") == lab.bundle("training")
+    assert lab.bundle("training").rstrip().endswith("export default { render };")
 
 
 def test_the_islands_data_cannot_end_its_script():
-    text = lab.island("x</script>")
+    text = str(lab.instrument("training", id="x</script>"))
     assert text.count("</script>") == 1
     data = json.loads(re.search(r'application/json">(.*)</script>', text, re.DOTALL)[1])
     assert data["id"] == "x</script>"

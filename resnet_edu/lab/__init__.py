@@ -1,17 +1,19 @@
 """The lab: switch shortcuts on and off and watch a network train.
 
-One front end (``front/``, dependency-free ES modules) with three *sources* of figures:
+One front end (``front/``) in storeys, arrows down only (``assets.py`` joins the files and refuses any other arrow):
 
-* **browser**: ``engine/worker.mjs`` trains in a Worker of the page; ``engine/`` is numbers alone and knows no document,
-  ``kernels.mjs`` there has the two hot loops in WebAssembly SIMD (``assembler.mjs``) and in plain JavaScript;
-* **recording**: runs from files (``recorded/``, made by ``python -m resnet_edu.lab``);
-* **kernel**: a training thread behind a Jupyter widget.
+* ``front/instruments/``: what a reader operates, one file each; ``instruments.py`` lists them with the figure that
+  stands in their place without JavaScript. ``instrument("training")`` as a cell's last expression shows one.
+* ``front/parts/``: what instruments are made of. ``ui.mjs`` is the only file that names the library for templates.
+  ``session.mjs`` is a reader's runs, ``sources.mjs`` where their figures come from, ``mount.mjs`` how a page starts.
+* ``front/engine/``: numbers alone, in a Worker of the page.
+* ``front/vendor/``: the library, as published (``tools/vendor.py``).
 
-``lab.mjs`` holds controls and state, ``views.mjs`` the drawings, ``elements.mjs`` what they are made of, ``state.mjs``
-what may be chosen and how it is written into an address, ``record.mjs`` the run file; ``widget.mjs`` mounts the lab in
-a notebook and ``page.mjs`` in a page; ``cards.mjs`` is the block designer and the gradient explorer. ``bundle`` joins
-them, by concatenation, to one script: an ES module for anywidget (with the engine inside) or a classic script for a
-page, which loads ``training_script`` (engine and digits) before it. ``island`` is the HTML that such a page needs.
+A page loads the shared script (all parts) and one for each instrument on it; engine and digits come at the first use.
+``widget.mjs`` mounts ``training`` in a notebook with its kernel behind it (``widget.Lab``).
+
+Three *sources* of figures: the **browser** (the engine), a **recording** (``recorded/``, made by
+``python -m resnet_edu.lab``) and the **kernel** (a training thread behind a Jupyter widget).
 
 Configuration
 -------------
@@ -38,7 +40,8 @@ Protocol
 --------
 The front end asks, the source answers; it never speaks first. One request is in flight. While a run goes on, the
 front end polls ten times a second. In a notebook, requests and replies are custom messages of the widget
-(``model.send(request)``, ``msg:custom``); without an answer within six seconds the source counts as lost.
+(``model.send(request)``, ``msg:custom``). Without an answer within six seconds a Worker counts as lost; a kernel may
+be busy, so the reader is told, and the run goes on when the answer comes.
 
 Every request is ``{"id": int, "kind": str, "since": int, …}``. Kinds:
 
@@ -69,30 +72,29 @@ Frames are contiguous from step 1. A frame is what one step showed::
 
 ``norms`` and ``responses`` may be missing from some frames (a sampled measurement).
 
-A widget gives the front end these values (an island's JSON has the same keys): ``id`` (of the element, and in the
-page's address), ``config`` (what differs from the defaults), ``records`` (run files), ``shown`` (names of the
-recorded runs drawn from the start), ``guess`` (start in guess-first mode), ``kernel`` (true: there is one),
-``digits`` (see ``digits_data``; without it the browser cannot train).
+``training`` starts from these values: ``id`` (of the element, and in the page's address), ``config`` (what differs
+from the defaults), ``records`` (run files), ``shown`` (names of the recorded runs drawn from the start), ``guess``
+(start in guess-first mode), ``kernel`` (in a widget, true: there is one).
 """
 
-from resnet_edu.lab.assets import FRONT, bundle, cards_script, digits_data, engine_script, style, training_script
-from resnet_edu.lab.island import island
+from resnet_edu.lab.assets import FRONT, bundle, digits_data, engine_script, page_scripts, style
+from resnet_edu.lab.instruments import INSTRUMENTS, instrument
 from resnet_edu.lab.recording import check_record, load_records, record
 
 __all__ = [
     "FRONT",
+    "INSTRUMENTS",
     "bundle",
-    "cards_script",
     "check_record",
     "digits_data",
     "engine_script",
-    "island",
+    "instrument",
     "load_network",
     "load_records",
+    "page_scripts",
     "record",
     "save_network",
     "style",
-    "training_script",
 ]
 
 

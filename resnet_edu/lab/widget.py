@@ -5,16 +5,16 @@ import ipywidgets
 import traitlets
 
 from resnet_edu.datasets import Dataset, digits
-from resnet_edu.lab.assets import bundle, digits_data, style
-from resnet_edu.lab.island import island
+from resnet_edu.lab.assets import bundle, style
+from resnet_edu.lab.instruments import TWINS, Instrument, instrument
 from resnet_edu.lab.kernel import KernelSource
 from resnet_edu.lab.recording import check_config, load_records
 
 
 class WithIsland:
-    """A widget that also shows itself as HTML (``island``), so that a saved or published notebook needs no kernel."""
+    """A widget that also shows itself as HTML (``still``), so that a page or an export needs no kernel."""
 
-    island = ""
+    still: Instrument
 
     def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict]:
         if hasattr(super(), "_repr_mimebundle_"):
@@ -23,7 +23,7 @@ class WithIsland:
             view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
             shown = {"text/plain": type(self).__name__, "application/vnd.jupyter.widget-view+json": view}
         data, metadata = shown if isinstance(shown, tuple) else (shown, {})
-        return {**data, "text/html": self.island}, metadata
+        return {**data, "text/html": self.still._repr_html_()}, metadata
 
     if hasattr(ipywidgets.Widget, "_ipython_display_"):  # ipywidgets 7, which shows widgets its own way
 
@@ -35,11 +35,11 @@ class WithIsland:
 
 
 class Panel(WithIsland, ipywidgets.VBox):
-    """Widgets below each other, and the ``island`` that stands for them in a page without a kernel."""
+    """Widgets below each other, and the instrument that stands for them in a page without a kernel."""
 
-    def __init__(self, *children: ipywidgets.Widget, island: str):
+    def __init__(self, *children: ipywidgets.Widget, still: Instrument):
         super().__init__(children)
-        self.island = island
+        self.still = still
 
 
 class Lab(WithIsland, anywidget.AnyWidget):
@@ -57,7 +57,7 @@ class Lab(WithIsland, anywidget.AnyWidget):
     Raises ``ValueError`` for an unknown setting or recording.
     """
 
-    _esm = bundle("module")
+    _esm = bundle("training")
     _css = style()
 
     id = traitlets.Unicode().tag(sync=True)
@@ -66,7 +66,6 @@ class Lab(WithIsland, anywidget.AnyWidget):
     shown = traitlets.List().tag(sync=True)
     guess = traitlets.Bool().tag(sync=True)
     kernel = traitlets.Bool(True).tag(sync=True)
-    digits = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -79,10 +78,8 @@ class Lab(WithIsland, anywidget.AnyWidget):
     ):
         config = dict(config or {})
         self.source = KernelSource(data or digits(), check_config(config))
-        self.island = island(element, config, shown or ("plain-56", "residual-56"), guess)
-        super().__init__(
-            id=element, config=config, records=load_records(), shown=list(shown), guess=guess, digits=digits_data()
-        )
+        self.still = instrument("training", id=element, config=config, shown=shown or TWINS, guess=guess)
+        super().__init__(id=element, config=config, records=load_records(), shown=list(shown), guess=guess)
         self.on_msg(lambda _, request, __: self.send(self.source.answer(request)))
 
     def run(self, **config) -> list[dict]:
