@@ -9,12 +9,14 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 from dependencies import FRONT, PACKAGE, ROOT, checksum, files_below, files_of, reached
+from filelock import FileLock
 
 BOOK = ROOT / "book"
 BUILD = BOOK / "_build"
@@ -94,6 +96,21 @@ def forget(before: dict[str, str], now: dict[str, str]) -> None:
                 doctree.unlink()
 
 
+def build(jobs: int) -> None:
+    """Make what is out of date."""
+    before, now = json.loads(DONE.read_text()) if DONE.exists() else {}, states()
+    if PAGE.exists() and before == now:
+        print("nothing changed since the last build")
+        return
+    DONE.write_text(json.dumps(before | {"everything": "under way"}))
+    run_notebooks(jobs)
+    forget(before, now)
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "-n", "-W", "--keep-going", str(BOOK)]
+    if subprocess.run(command, cwd=ROOT).returncode:
+        sys.exit("the book was not built: see the messages above")
+    DONE.write_text(json.dumps(now))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -104,16 +121,14 @@ def main(arguments: list[str] | None = None) -> None:
     if jobs < 1:
         parser.error(f"--jobs must be at least 1, got {jobs}")
     check_kernel()
-    before, now = json.loads(DONE.read_text()) if DONE.exists() else {}, states()
-    if PAGE.exists() and before == now:
-        print("nothing changed since the last build")
-    else:
-        run_notebooks(jobs)
-        forget(before, now)
-        command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "-n", "-W", "--keep-going", str(BOOK)]
-        if subprocess.run(command, cwd=ROOT).returncode:
-            sys.exit("the book was not built: see the messages above")
-        DONE.write_text(json.dumps(now))
+    BUILD.mkdir(exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that kernels end with the build
+    try:
+        with FileLock(BUILD / "build.lock"):  # of two builds at once, such as by two tests, the second finds all done
+            build(jobs)
+    except KeyboardInterrupt:
+        print("\nstopped; notebooks that have run need not run again", file=sys.stderr)
+        sys.exit(130)
     print(f"\nOpen the book: {PAGE.as_uri()}")
 
 
