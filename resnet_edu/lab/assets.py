@@ -62,7 +62,7 @@ def parse(name: str, text: str) -> Module:
     for names in _EXPORT_LIST.findall(code):
         exports |= {pair[-1]: pair[0] for pair in _pairs(names)}
     code = _EXPORT_LIST.sub("", _EXPORT.sub("", code))
-    if left := re.search(r"^\s*(?:import\b(?!\()|export\b).*", code, re.MULTILINE):
+    if left := re.search(r"""^(?:import|export)\s*[\w{*"'].*""", code, re.MULTILINE):
         raise ValueError(f"{name}.mjs: only imports and exports of names can be joined, got: {left[0].strip()}")
     code = re.sub(r"^[ \t]+|[ \t]*\n(?=\n)", "", _COMMENT.sub("", code), flags=re.MULTILINE)
     return Module(name, code, tuple(imports), exports)
