@@ -89,8 +89,19 @@ __all__ = [
     "digits_data",
     "engine_script",
     "instrument",
+    "load_network",
     "load_records",
     "page_scripts",
     "record",
+    "save_network",
     "style",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs PyTorch only when it is asked for."""
+    if name in ("load_network", "save_network"):
+        from resnet_edu.lab import weights
+
+        return getattr(weights, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

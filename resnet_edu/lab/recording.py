@@ -10,7 +10,8 @@ from resnet_edu.lab.assets import FRONT, digits_data, engine_script, page_script
 
 RECORDED = Path(__file__).parent / "recorded"
 COMMAND = "python -m resnet_edu.lab"
-TRAINS = ("assembler", "plain", "kernels", "random", "layers", "heads", "net", "data", "training")  # engine/*.mjs
+# Modules of front/engine that a run's numbers depend on.
+TRAINS = ("assembler", "plain", "kernels", "random", "layers", "heads", "net", "data", "sizes", "training")
 DEFAULTS = {
     "depth": 56, "shortcut": "A", "normalization": "batch", "activation": "post", "learning_rate": 0.03, "seed": 1,
     "steps": 300, "width": 4, "batch_size": 32, "momentum": 0.9, "weight_decay": 0.0001, "test_every": 10,

@@ -59,7 +59,7 @@ export function classifier(builder, x, classes) {
     }
     x.filled = true;
   }
-  return { weight, labels, logits, classes, forward, backward };
+  return { weight, labels, logits, slope, classes, forward, backward };
 }
 
 /** The squared error relative to the mean square of what is wanted: 1 for a network that puts out zeros. */

@@ -122,6 +122,7 @@ export function normalisation(builder, name, x, active) {
   const inverse = new Float64Array(channels);
   const statistics = { name, mean: new Float32Array(channels), variance: new Float32Array(channels).fill(1), rate: 0.1, fixed: false };
   builder.statistics.push(statistics);
+  x.normalised = { mean, scale, bias }; // what becomes of it, for measurements
   let ofBatch; // whether the pass forward used the batch's statistics
   builder.operation({
     y, parameters: [gain, bias],

@@ -12,8 +12,8 @@ const SETTINGS = {
   task: "classify", blocks: 3, target: "stay",
 };
 
-/** The factors of a block's branch and shortcut. Where both would be missing the input passes on (delete_blocks' rule). */
-const gainsOf = ({ branchGain, shortcutGain, connected }) => [branchGain, connected ? shortcutGain : Number(branchGain === 0)];
+/** The factors of a block's branch and shortcut. A block without either would pass nothing on, so the shortcut stays. */
+const gainsOf = ({ branchGain, shortcutGain, connected }) => [branchGain, connected || branchGain === 0 ? shortcutGain : 0];
 
 /** Add one block: a branch of two convolutions, a path around it, the addition. Returns its output. */
 function addBlock(parts, x, channels, stride, isFirst) {
@@ -52,7 +52,7 @@ function addBlock(parts, x, channels, stride, isFirst) {
   parts.responses.push(middle, branch);
   parts.outputs.push(one.y, two.y);
   const y = addition(builder, branch, side, () => gainsOf(block), !pre);
-  blocks.push(Object.assign(block, { branch, side, projects, keeps, y, to: operations.length, ends: two }));
+  blocks.push(Object.assign(block, { branch, side, projects, keeps, y, to: operations.length, gains: () => gainsOf(block) }));
   return y;
 }
 
@@ -135,7 +135,7 @@ function update(builder, config, rates) {
  * With `task: "stack"`: blocks of one width with a squared error; `images` is (C, size, size, N), `wanted` the target.
  */
 export function buildNet(given, { size = 8, classes = 10, ...options } = {}) {
-  const config = { ...SETTINGS, ...given };
+  const config = { ...SETTINGS, switches: [], ...given };
   const builder = makeBuilder(config.batch_size, options);
   const normalized = config.normalization === "batch";
   const parts = { builder, config, layers: [], blocks: [], outputs: [], responses: [] };

@@ -3,26 +3,12 @@
 import { selectDigits, showImages } from "./data.mjs";
 import { buildNet } from "./net.mjs";
 import { generator, shuffle } from "./random.mjs";
+import { norm, responseOf } from "./sizes.mjs";
+import { newHead } from "./surgery.mjs";
+import { fillNetwork, readNetwork } from "./weights.mjs";
 
-const root = (values) => {
-  let sum = 0;
-  for (let n = 0; n < values.length; n++) sum += values[n] * values[n];
-  return Math.sqrt(sum);
-};
-
-/** Standard deviation of a block's response, the output of its last layer before the addition. */
-function deviation({ data }) {
-  let [sum, squares] = [0, 0];
-  for (let n = 0; n < data.length; n++) {
-    sum += data[n];
-    squares += data[n] * data[n];
-  }
-  const mean = sum / data.length;
-  return Math.sqrt(Math.max(0, squares / data.length - mean * mean));
-}
-
-/** Mean loss and error in percent over images of the data, in evaluation mode. */
-export function evaluateOn(net, data, indices) {
+/** Mean loss and error in percent over images of the data, in evaluation mode; a generator that yields now and then. */
+export function* evaluating(net, data, indices) {
   let [loss, wrong] = [0, 0];
   for (let from = 0; from < indices.length; from += net.batch) {
     const some = indices.slice(from, from + net.batch);
@@ -30,8 +16,30 @@ export function evaluateOn(net, data, indices) {
     const result = net.forward(false, some.length);
     loss += result.loss * some.length;
     wrong += result.wrong;
+    yield { done: from + some.length, total: indices.length };
   }
   return { loss: loss / indices.length, error: (100 * wrong) / indices.length, count: indices.length };
+}
+
+/** Run a generator to its end and return what it returns. */
+export function finish(generated) {
+  for (;;) {
+    const { done, value } = generated.next();
+    if (done) return value;
+  }
+}
+
+/** Run a generator as a part of another one: what it yields becomes `progress`. */
+export function* within(generated, progress) {
+  try {
+    for (;;) {
+      const { done, value } = generated.next();
+      if (done) return value;
+      yield progress;
+    }
+  } finally {
+    generated.return(); // a study that is given up puts back what it changed
+  }
 }
 
 /** Batches of images: an epoch's order is drawn anew each time; an incomplete last batch is dropped. */
@@ -65,12 +73,18 @@ function mapSource(net, config) {
   };
 }
 
-/** `config.switches` lists [step, block, connected]: what holds from the step after `step` on. */
-export function startTraining(given, digits, options) {
-  const net = buildNet(given, options);
+/**
+ * Begin a run. `config.switches` lists [step, block, connected]: what holds from the step after `step` on. With `file` (a
+ * stored network) it goes on from those weights, with a new linear layer where `config.head` is "new".
+ */
+export function startTraining(given, digits, { file, ...options } = {}) {
+  const read = file && readNetwork(file);
+  const net = buildNet({ ...given, ...read?.settings }, options);
   const { config } = net;
+  if (read) fillNetwork(net, read);
+  if (read && config.head === "new") newHead(net, config.seed);
   const classifies = config.task !== "stack";
-  const data = classifies ? selectDigits(digits, config.data) : null;
+  const data = classifies ? selectDigits(digits, config.data ?? {}) : null;
   const nextBatch = classifies ? imageSource(net, data, config) : mapSource(net, config);
   let step = 0;
   return {
@@ -86,13 +100,13 @@ export function startTraining(given, digits, options) {
       net.backward();
       const frame = {
         step: ++step, loss, error: (100 * wrong) / config.batch_size,
-        norms: net.layers.map(({ grad }) => root(grad)),
-        responses: net.blocks.map(({ branch }) => deviation(branch)),
+        norms: net.layers.map(({ grad }) => norm(grad)),
+        responses: net.blocks.map(({ branch }) => responseOf(branch)),
       };
       if (!Number.isFinite(loss)) return frame;
       net.update();
       if (classifies && (step % config.test_every === 0 || step === config.steps)) {
-        const { loss: test_loss, error: test_error } = evaluateOn(net, data, data.test);
+        const { loss: test_loss, error: test_error } = finish(evaluating(net, data, data.test));
         Object.assign(frame, { test_loss, test_error });
       }
       return frame;
