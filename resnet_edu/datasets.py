@@ -101,7 +101,14 @@ class Dataset:
         return digest.hexdigest()[:16]
 
     def to(self, device: torch.device | str) -> "Dataset":
-        """Return the data set on ``device``."""
+        """Return the data set on ``device`` ("cpu", "cuda", "mps" …; ``best_device()`` picks one).
+
+        Raises ``ValueError`` for a device that PyTorch does not know.
+        """
+        try:
+            device = torch.device(device)
+        except RuntimeError as error:
+            raise ValueError(f'device must be "cpu", "cuda", "cuda:1", "mps" …, got {device!r}') from error
         validation = self.validation and self.validation.to(device)
         return replace(self, train=self.train.to(device), test=self.test.to(device), validation=validation)
 

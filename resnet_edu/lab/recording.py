@@ -21,6 +21,11 @@ CHOICES = {
     "depth": (8, 20, 32, 56, 110), "shortcut": ("A", "B", "C", "none"), "normalization": ("batch", "none"),
     "activation": ("post", "pre"),
 }  # fmt: skip
+NUMBERS = {  # lowest, highest, whole
+    "learning_rate": (0.0001, 10, False), "momentum": (0, 0.999, False), "weight_decay": (0, 0.1, False),
+    "seed": (0, 99999, True), "steps": (1, 100_000, True), "width": (4, 64, True), "batch_size": (1, 512, True),
+    "test_every": (1, 100_000, True),
+}  # fmt: skip
 RUNS = {  # name of the file: what differs from the defaults
     f"{kind}-{depth}": {"depth": depth, "shortcut": shortcut}
     for depth in CHOICES["depth"]
@@ -38,6 +43,10 @@ def check_config(config: dict) -> dict:
     for key, allowed in CHOICES.items():
         if key in config and config[key] not in allowed:
             raise ValueError(f"{key} must be one of {', '.join(map(repr, allowed))}, got {config[key]!r}")
+    for key, (low, high, whole) in NUMBERS.items():
+        value = config.get(key, low)
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not low <= value <= high:
+            raise ValueError(f"{key} must be a {'whole ' * whole}number from {low:g} to {high:g}, got {value!r}")
     return {**DEFAULTS, **config}
 
 

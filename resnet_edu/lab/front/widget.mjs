@@ -14,7 +14,7 @@ function kernelSource(model) {
   return Object.assign(post, { close: () => model.off("msg:custom", listen) });
 }
 
-const VALUES = ["id", "config", "records", "shown", "guess"];
+const VALUES = ["id", "config", "records", "shown", "guess", "datasets"];
 
 /** anywidget's entry: https://anywidget.dev/en/afm */
 export const render = ({ model, el }) => mountIn(el, "training", Object.fromEntries(VALUES.map((name) => [name, model.get(name)])), {

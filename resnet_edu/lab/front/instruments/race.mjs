@@ -6,6 +6,7 @@ import { CHOICES, DEFAULTS, keyOf, readState, readValue, writeState } from "../p
 import { button, numberField, panel, scrub, select } from "../parts/controls.mjs";
 import { Messages } from "../parts/messages.mjs";
 import { count, percent, say } from "../parts/numbers.mjs";
+import { OwnNetworks } from "../parts/own.mjs";
 import { unpackAll } from "../parts/record.mjs";
 import { Runner, newRun } from "../parts/runner.mjs";
 import { origin } from "../parts/source-line.mjs";
@@ -35,6 +36,7 @@ class Race {
       taken: redraw, notice: () => {}, wanted: () => el.isConnected, ended: (run, message) => this.ended(run, message),
       failed: (error) => this.failed(error.message),
     }));
+    this.networks = new OwnNetworks({ tools, messages, redraw, open: (entry) => this.leave(entry) });
     this.settle();
     if (problems.length) Object.assign(messages, { complaint: problems.join(" "), said: problems.join(" ") });
     this.screen = show(el, () => this.view());
@@ -100,7 +102,7 @@ class Race {
     this.each("running", (runner, run) => runner.pause(run));
     if (!this.paused) this.begin(false);
     this.cursor = null;
-    this.each("paused", (runner, run) => runner.request(run, { kind: "step" }));
+    this.each("paused", (runner, run) => runner.step(run));
   }
 
   reset() {
@@ -140,6 +142,7 @@ class Race {
   ended(run, message) {
     const index = this.lanes.findIndex((lane) => lane.includes(run));
     if (run.state === "failed") this.failed(message);
+    if (run.state === "done" && !run.thin) this.networks.keep(run, this.runners[index]);
     if (index >= 0 && run.state !== "failed") this.next(index);
     if (this.runs.every(({ state }) => state === "done")) this.messages.announce(`Finished. ${this.summary()}`);
   }
@@ -200,7 +203,7 @@ class Race {
     this.cursor = step >= this.last ? null : step;
     this.redraw();
   } })}
-      <div class="rl-bar rl-actions">${button("One network, block by block", () => this.leave(), { title: "Train a single network: switch its shortcuts, see every layer" })}</div>
+      <div class="rl-bar rl-actions">${button("One network, block by block", () => this.leave(), { title: "Train a single network: switch its shortcuts, see every layer" })}</div>${this.networks.view()}
       ${folded("Figures as tables", this.open, (open) => { this.open = open; this.redraw(); }, () => this.table())}${messages.live()}</div>`;
   }
 
@@ -221,11 +224,11 @@ class Race {
   }
 
   /** The lab for one network takes this place. */
-  async leave() {
+  async leave(own = null) {
     const box = document.createElement("div");
     this.close();
     this.el.replaceWith(box);
-    await this.tools.mountIn(box, "training", this.data, this.tools);
+    await this.tools.mountIn(box, "training", { ...this.data, own }, this.tools);
     box.querySelector("button")?.focus();
   }
 
@@ -233,6 +236,7 @@ class Race {
     this.each("running", (runner, run) => runner.pause(run));
     for (const runner of this.runners) runner.queue.then(() => runner.close());
     this.screen.close();
+    this.networks.close();
   }
 }
 

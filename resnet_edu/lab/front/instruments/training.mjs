@@ -8,6 +8,7 @@ import { saveCsv, saveRecord } from "../parts/files.mjs";
 import { Guess } from "../parts/guess.mjs";
 import { Messages } from "../parts/messages.mjs";
 import { network, normsAt } from "../parts/network.mjs";
+import { OwnNetworks, runOf } from "../parts/own.mjs";
 import { unpackAll } from "../parts/record.mjs";
 import { runList } from "../parts/run-list.mjs";
 import { Session } from "../parts/session.mjs";
@@ -36,16 +37,21 @@ class Training {
     this.session = new Session({ config: start, sources, recordings, shown: data.shown ?? [], messages: this.messages, redraw, attached: () => el.isConnected,
       open: openSource(tools, (config) => this.session.recorded(config)) });
     this.guess = new Guess(Boolean(data.guess), () => this.session.config.steps, redraw);
-    Object.assign(this, { id: data.id, open: false, settings: el.clientWidth > 600, link: null });
+    this.networks = new OwnNetworks({ tools, messages: this.messages, redraw, open: (entry) => this.session.adopt(runOf(entry)) });
+    Object.assign(this, { id: data.id, datasets: data.datasets ?? [], open: false, settings: el.clientWidth > 600, link: null });
     const mine = this.address?.read() ?? null;
     if (mine !== null) problems.push(...this.restore(mine, start, sources));
-    this.session.ended = (run, end) => this.guess.judge(end, (step) => this.session.testedAt(step));
+    this.session.ended = (run, end) => {
+      if (run.link === "browser" && run.state === "done") this.networks.keep(run, this.session.runner("browser"));
+      return this.guess.judge(end, (step) => this.session.testedAt(step));
+    };
     this.session.settle();
     if (!(this.session.cursor < this.session.current?.frames.length)) this.session.cursor = null;
     if (problems.length) Object.assign(this.messages, { complaint: problems.join(" "), said: problems.join(" ") });
     this.screen = show(el, () => this.view());
     this.session.saved = () => this.address?.save(this.state()); // only after the reader did something
     if (mine !== null) el.scrollIntoView({ block: "start" });
+    if (data.own) this.networks.show(data.own);
   }
 
   /** Take in the address; return what was not understood. */
@@ -93,6 +99,11 @@ class Training {
     this.session.single();
   }
 
+  trainOn({ file }) {
+    if (this.session.begin(true, file)) this.messages.announce("Training goes on from the weights of your network.");
+    this.session.changed();
+  }
+
   reset() {
     this.guess.forget();
     this.session.reset();
@@ -126,7 +137,7 @@ class Training {
         ${panel("Response size per block", "on a logarithmic scale", html`${chart("Chart of the response sizes. The figures are in the tables below.", (box) => drawResponses(box, shown, step || 1))}
           <p class="rl-key">Standard deviation of what a block computes, before its shortcut is added.</p>`)}</div>
       <div class="rl-details">${panel("Runs", "choose which one the views show", runList(`${this.id}-run`, runs, run, (one) => session.pickRun(one), (one) => session.drop(one)))}</div>
-      ${this.actions()}
+      ${this.actions()}${this.networks.view(run?.own)}
       ${folded("Figures as tables", this.open, (open) => { this.open = open; session.redraw(); }, () => (run?.frames.length && !guess.active
     ? runTables(run, nameOf(run.config), step) : html`<p>Nothing trained yet.</p>`))}${messages.live()}</div>`;
   }
@@ -152,12 +163,14 @@ class Training {
       else this.choose({ [key]: number });
       return rule;
     };
+    const sets = source === "kernel" ? this.datasets : ["digits"];
     const places = sources.filter((name) => name !== "recording" || recordings.length);
     return html`<details class="rl-fold" ?open=${this.settings} ${drawn((box) => { if (box.clientWidth > 530) box.open = true; })}><summary>Settings</summary>
       <div class="rl-settings" role="group" aria-label="Network and training">
       ${SETTINGS.map(([key, label, texts]) => select(label, CHOICES[key].map((choice) => [choice, texts[choice], missing(key, choice)]), config[key],
     (choice) => this.choose({ [key]: choice, switches: [] }), fixed(key)))}
       ${NUMBERS.map(([key, label, by]) => numberField(label, by, config[key], typed(key, label), fixed(key)))}
+      ${this.datasets.length > 1 ? select("Data", sets.map((name) => [name, name]), config.data ?? sets[0], (data) => this.choose({ data }), sets.length < 2) : ""}
       ${select("Figures from", places.map((name) => [name, PLACES[name]]), source, (name) => this.session.pickSource(name))}</div></details>`;
   }
 
@@ -195,7 +208,8 @@ class Training {
   actions() {
     const run = this.session.current;
     const none = !run?.frames.length || this.guess.active;
-    return html`<div class="rl-bar rl-actions">${this.address ? button("Copy link", (event) => this.copy(event)) : ""}
+    const own = run?.source === "own" && this.session.source === "browser";
+    return html`<div class="rl-bar rl-actions">${own ? button("Train on from these weights", () => this.trainOn(run)) : ""}${this.address ? button("Copy link", (event) => this.copy(event)) : ""}
       ${button("Download JSON", () => saveRecord(run), { disabled: none })}${button("Download CSV", () => saveCsv(run), { disabled: none })}
       <input class="rl-link" readonly ?hidden=${!this.link} aria-label="Link to this state" .value=${this.link ?? ""}></div>`;
   }
@@ -209,6 +223,7 @@ export function mount(el, data, tools) {
   return () => {
     document.removeEventListener("visibilitychange", hide);
     training.screen.close();
+    training.networks.close();
     training.session.close();
   };
 }

@@ -3,9 +3,9 @@
 import { agent } from "./numbers.mjs";
 import { packRecord, toCsv } from "./record.mjs";
 
-/** Offer `text` as a download. */
-export function save(name, text, type = "application/json") {
-  const address = URL.createObjectURL(new Blob([text], { type }));
+/** Offer bytes or a text as a download. */
+export function saveBytes(name, content, type = "application/octet-stream") {
+  const address = URL.createObjectURL(new Blob([content], { type }));
   const link = document.createElement("a");
   Object.assign(link, { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 1000);
@@ -17,7 +17,7 @@ export function saveRecord(run) {
   const record = run.source === "recording" ? run.facts : packRecord(run, {
     name: "download", source: run.source, device: run.source === "browser" ? `${agent()}, ${run.device}` : run.device, date: run.date, command: "the lab", versions: {},
   });
-  save(nameOfFile(run, "json"), JSON.stringify(record, null, 1));
+  saveBytes(nameOfFile(run, "json"), JSON.stringify(record, null, 1), "application/json");
 }
 
-export const saveCsv = (run) => save(nameOfFile(run, "csv"), toCsv(run), "text/csv");
+export const saveCsv = (run) => saveBytes(nameOfFile(run, "csv"), toCsv(run), "text/csv");

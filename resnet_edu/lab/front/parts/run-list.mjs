@@ -17,5 +17,5 @@ function ending(run) {
 export const runList = (name, runs, front, pick, drop) => html`<ul class="rl-runs">${runs.map((run) => html`<li><label>
   <input type="radio" name=${name} ${drawn((radio) => (radio.checked = run === front))} @change=${() => pick(run)}><span class="rl-swatch">${sample(`rl-${styleOf(run)}`, "test")}</span>
   <span class="rl-run-name">${nameOf(run.config)}</span><span class="rl-soft">rate ${run.config.learning_rate}, seed ${run.config.seed}, ${run.source === "recording" ? "recording" : PLACES[run.source]}</span>
-  <span class="rl-run-end">${ending(run)}</span></label>${run.link && run.state !== "running"
+  <span class="rl-run-end">${ending(run)}</span></label>${(run.link || run.own) && run.state !== "running"
   ? button("×", () => drop(run), { small: true, title: "Remove this run", label: `Remove the run: ${nameOf(run.config)}` }) : ""}</li>`)}</ul>`;

@@ -34,6 +34,13 @@ export class Runner {
     return this.queue;
   }
 
+  /** Ask the engine behind the source about the network that it holds (`engine/questions.mjs`). */
+  question(name, settings) {
+    const asked = this.queue.then(async () => (await this.source).question(name, settings));
+    this.queue = asked.catch(() => {});
+    return asked;
+  }
+
   take(run, reply, now) {
     run.frames.push(...reply.frames);
     if (reply.switches) run.config.switches = reply.switches;
@@ -55,7 +62,7 @@ export class Runner {
   }
 
   start(run) {
-    const asked = this.request(run, { kind: "start", config: run.config, play: run.state === "running" });
+    const asked = this.request(run, { kind: "start", config: run.config, play: run.state === "running", ...(run.from ? { file: run.from } : {}) });
     if (run.state === "running") this.follow(run);
     return asked;
   }
@@ -68,6 +75,16 @@ export class Runner {
   pause(run) {
     run.state = "paused";
     return this.request(run, { kind: "pause" });
+  }
+
+  /** Train one step and wait until it shows: a kernel answers before it is done. */
+  async step(run) {
+    const before = run.frames.length;
+    await this.request(run, { kind: "step" });
+    for (let tries = 0; tries < 600 && run.state === "paused" && run.frames.length === before; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, POLL));
+      await this.request(run, { kind: "poll" });
+    }
   }
 
   close() {

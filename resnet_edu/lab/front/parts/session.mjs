@@ -45,7 +45,7 @@ export class Session {
 
   summary() {
     const run = this.current;
-    if (!run?.frames.length) return `${nameOf(this.config)}: not trained yet.`;
+    if (!run?.frames.length) return `${nameOf(this.config)}: ${run?.source === "own" ? "its file holds no curves" : "not trained yet"}.`;
     const tested = this.step ? run.frames.slice(0, this.step).findLast((frame) => frame.test_error !== undefined) : null;
     const trained = smoothError(run.frames, this.step);
     return `${nameOf(this.config)}: ${tested ? `test error ${percent(tested.test_error)} %` : "test error not measured yet"}`
@@ -82,14 +82,14 @@ export class Session {
     this.saved();
   }
 
-  /** Start a run of the present configuration; null if there is none to be had. */
-  begin(play) {
+  /** Start a run of the present configuration, `from` the weights in a file; null if there is none to be had. */
+  begin(play, from = null) {
     const config = structuredClone(this.config);
     const replay = this.source === "recording";
     this.messages.complain(replay && !this.recorded(config)
       ? `There is no recording of this: ${nameOf(config)}. Recorded are the lab’s default settings at each depth.` : "");
     if (this.messages.complaint) return null;
-    const run = newRun(config, this.source, play, replay ? { facts: this.recorded(config).facts } : {});
+    const run = newRun(config, this.source, play, replay ? { facts: this.recorded(config).facts } : { from });
     this.keep(run);
     Object.assign(this, { current: run, cursor: null });
     if (replay && matchMedia("(prefers-reduced-motion: reduce)").matches) {
@@ -105,7 +105,7 @@ export class Session {
   keep(run) {
     const key = keyOf(run.config);
     const last = this.current;
-    this.runs = this.runs.filter((one) => one.source === "recording" || keyOf(one.config) !== key).filter((one) => one !== last || one.frames.length > 1);
+    this.runs = this.runs.filter((one) => one.source === "recording" || one.source === "own" || keyOf(one.config) !== key).filter((one) => one !== last || one.frames.length > 1);
     if (last?.link && last.frames.length > 1 && keyOf(last.config) !== key && !this.runs.includes(last)) this.runs.push(last);
     while (this.runs.filter((one) => one.link).length >= KEPT) this.runs.splice(this.runs.findIndex((one) => one.link), 1);
     this.runs = [...this.runs.filter((one) => one.link !== "recording"), run];
@@ -139,7 +139,7 @@ export class Session {
     const run = this.own ?? this.begin(false);
     if (!run) return;
     this.cursor = null;
-    this.runner(run.link).request(run, { kind: "step" });
+    this.runner(run.link).step(run);
     this.changed();
   }
 
@@ -187,9 +187,17 @@ export class Session {
     this.messages.announce(`Figures from ${PLACES[name]}. ${this.summary()}`);
   }
 
+  /** Show a kept network's run among the others. */
+  adopt(run) {
+    this.stop();
+    this.runs = [...this.runs.filter((one) => one.own !== run.own), run];
+    this.pickRun(run);
+  }
+
   /** Show `run`, and choose what it was made with. */
   pickRun(run) {
     this.stop();
+    this.messages.complain("");
     this.config = structuredClone(run.config);
     if (this.config.shortcut !== "none") this.kind = this.config.shortcut;
     Object.assign(this, { current: run, cursor: null });

@@ -22,6 +22,7 @@ export function correspond(send, lost, busy = null) {
     else fail(lost);
   }
   function receive(reply) {
+    if (reply.progress) return;
     open.get(reply.id)?.resolve(reply);
     open.delete(reply.id);
   }
@@ -62,14 +63,19 @@ export function browserSource(engine, digits) {
     post.fail(`${stopped}. ${event.message ?? ""}`);
   };
   post.ask({ kind: "hello", digits }).catch(() => {});
-  return {
-    ask: post.ask,
+  return Object.assign(post, {
+    /** Ask about the network that the Worker holds; a promise of the answer's value. */
+    async question(question, settings) {
+      const { value, error } = await post.ask({ kind: "ask", question, settings });
+      if (error) throw new Error(error);
+      return value;
+    },
     close() {
       worker.terminate();
       URL.revokeObjectURL(address);
       post.fail("closed");
     },
-  };
+  });
 }
 
 /** A recording, played again at `speed` steps a second, or shown at once. */
