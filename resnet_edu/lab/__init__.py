@@ -82,14 +82,14 @@ about its network, between two steps, one after the other::
     {"id": 7, "value": …} | {"id": 7, "error": "for the reader"} | {"id": 7, "cancelled": true}
     {"id": 8, "kind": "cancel", "of": 7}                        # has no reply of its own
 
-``engine/questions.mjs`` is the list; ``tests/browser/test_lab_questions.py`` asks PyTorch the same. Blocks count from 1;
-an ``image`` is a number of the digits or 64 numbers 0 … 16; ``split`` and ``images`` choose what is evaluated; with
+``engine/questions.mjs`` is the list; ``tests/browser/test_lab_questions.py`` asks PyTorch the same. Blocks count from
+1; an ``image`` is a number of the digits or 64 numbers 0 … 16; ``split`` and ``images`` choose what is evaluated; with
 ``fresh`` the statistics are taken anew for the measurement.
 
 * ``open`` (``file``) and ``export`` (``facts``): a network in or out, as ``load_network`` and ``save_network`` do.
 * ``describe``: settings, step, layers, blocks. ``keep``, ``restore``: remember everything, and put it back.
-* ``set`` (``block`` or ``all``; ``branch``, ``shortcut``, ``connected``): factors and cuts. A branch of 0 is a lesion: it
-  is not computed, the shortcut stays (``interventions.delete_blocks``). ``swap`` (``first``, ``second``): two blocks
+* ``set`` (``block`` or ``all``; ``branch``, ``shortcut``, ``connected``): factors and cuts. A branch of 0 is a lesion:
+  it is not computed, the shortcut stays (``interventions.delete_blocks``). ``swap`` (``first``, ``second``): two blocks
   change places (``interventions.reorder_blocks``).
 * ``recalibrate`` (``images``): statistics anew (``probes.recalibrate``). ``scale`` (``factor``): all filters.
   ``head`` (``seed``): a new linear layer.

@@ -211,18 +211,19 @@ def style() -> str:
 def digits_data() -> dict:
     """Return the bundled digits as the engine reads them: 1,797 images of 8x8, the training set first.
 
-    ``images`` has a character a pixel (``"a"`` is 0, ``"q"`` is 16), ``labels`` a digit an image, ``train`` is the
-    size of the training set, ``mean`` and ``std`` are its pixels'.
+    ``images`` are the pixels 0 … 16 (``packing``), ``labels`` a digit an image, ``train`` is the size of the training
+    set, ``mean`` and ``std`` are its pixels'.
     """
     import torch
 
     from resnet_edu.datasets import digits
+    from resnet_edu.lab.packing import pack_images
 
     data = digits()
     images = torch.cat([data.train.images, data.test.images]).flatten().tolist()
     labels = torch.cat([data.train.labels, data.test.labels]).tolist()
     return {
-        "images": "".join(chr(ord("a") + value) for value in images),
+        "images": pack_images(images, 64),
         "labels": "".join(map(str, labels)),
         "train": len(data.train.labels),
         "mean": data.mean[0],

@@ -11,12 +11,13 @@ from torch.nn import functional as F
 
 from resnet_edu import interventions, lab, landscape, probes
 from resnet_edu.blocks import BasicBlock
+from resnet_edu.lab.packing import pack_images
 from resnet_edu.lab.recording import DEFAULTS
 from resnet_edu.training import evaluate
 
 EXPORTS = (
     *("answer", "buildNet", "finish", "generator", "packNetwork", "randomDirection", "readNetwork", "serve"),
-    *("showImages", "singularValues", "startTraining", "unpackDigits"),
+    *("showImages", "singularValues", "startTraining", "unpackDigits", "unpackImages"),
 )
 # Train a little, then ask one question after the other; typed arrays come as lists, files in base64.
 ASK = """([config, steps, asked, file]) => {
@@ -74,6 +75,25 @@ def network_of(file):
 @pytest.fixture(scope="module")
 def images(digits):
     return digits.normalize(digits.test.images)
+
+
+def test_the_packed_digits_are_the_data_set(page, digits, images):
+    made = page.evaluate("() => ({ values: Array.from(digits.values), labels: Array.from(digits.labels) })")
+    whole = torch.cat([digits.normalize(digits.train.images), images]).flatten()
+    assert torch.allclose(torch.tensor(made["values"]), whole, atol=1e-6)
+    assert made["labels"] == torch.cat([digits.train.labels, digits.test.labels]).tolist()
+    rng = np.random.default_rng(0)
+    for values in (
+        [],
+        [16] * 300,
+        [0] * 300,
+        rng.integers(0, 17, 600).tolist(),
+        (16 * rng.integers(0, 2, 900)).tolist(),
+    ):
+        packed = pack_images(values, 3)
+        assert (
+            page.evaluate("([t, n]) => Array.from(engine.unpackImages(t, n, 3))", [packed, len(values) // 3]) == values
+        )
 
 
 FEW = ("logits", {"images": 64})  # of the test set
@@ -410,7 +430,9 @@ def test_frozen_layers_and_a_new_head(ask, page, digits):
         theirs.backward()
         optimizer.step()
     assert torch.allclose(torch.tensor(made["end"][0], dtype=torch.float64).view(10, 16), weight, atol=1e-5)
-    upright = {tuple(one.flip(1, 2).flatten().mul(100).round().tolist()) for one in digits.normalize(digits.train.images)}
+    upright = {
+        tuple(one.flip(1, 2).flatten().mul(100).round().tolist()) for one in digits.normalize(digits.train.images)
+    }
     assert len(chosen) <= 20 and chosen <= upright
 
 
@@ -452,7 +474,9 @@ def test_a_stack_learns_a_map_as_pytorchs_does(page, shortcut, normalization):
         parameters[name_of(one["name"])].data.copy_(tensor(one))
     last = "bn2" if normalization == "batch" else "conv2"
     start = parameters[f"0.{last}.weight"]
-    assert start.detach().std(correction=0).item() == pytest.approx(0 if normalization == "batch" else 0.5 * (2 / 72) ** 0.5, rel=0.1)
+    assert start.detach().std(correction=0).item() == pytest.approx(
+        0 if normalization == "batch" else 0.5 * (2 / 72) ** 0.5, rel=0.1
+    )
     optimizer = torch.optim.SGD(parameters.values(), 0.1, momentum=0.9)
     for one in made["seen"]:
         x = torch.tensor(one["images"], dtype=torch.float64).view(8, 6, 6, 16).permute(3, 0, 1, 2)

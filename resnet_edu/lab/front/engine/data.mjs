@@ -2,12 +2,46 @@
 
 import { generator, shuffle } from "./random.mjs";
 
-/** Unpack the digits as resnet_edu.lab.digits_data wrote them: a character a pixel ("a" is 0), then the labels. */
+/** Pixel values of `count` images of `pixels` each, as resnet_edu/lab/packing.py packed them (a range coder). */
+export function unpackImages(text, count, pixels) {
+  const bytes = atob(text);
+  const probabilities = new Uint16Array(pixels * 32).fill(1 << 10);
+  const values = new Uint8Array(count * pixels);
+  let [at, width, code] = [0, 0xffffffff, 0];
+  const next = () => { code = ((code << 8) | bytes.charCodeAt(at++)) >>> 0; };
+  for (let n = 0; n < 4; n++) next();
+  for (let place = 0; place < values.length; place++) {
+    let node = 1;
+    while (node < 32) {
+      const index = (place % pixels) * 32 + node;
+      const bound = (width >>> 11) * probabilities[index];
+      const bit = Number(code >= bound);
+      if (bit) {
+        code -= bound;
+        width -= bound;
+        probabilities[index] -= probabilities[index] >> 5;
+      } else {
+        width = bound;
+        probabilities[index] += (2048 - probabilities[index]) >> 5;
+      }
+      node = 2 * node + bit;
+      while (width < 1 << 24) {
+        width = (width << 8) >>> 0;
+        next();
+      }
+    }
+    values[place] = node - 32;
+  }
+  return values;
+}
+
+/** Unpack the digits as resnet_edu.lab.digits_data wrote them. */
 export function unpackDigits({ images, labels, train, mean, std }) {
-  const values = Float32Array.from(images, (letter) => (letter.charCodeAt(0) - 97 - mean) / std);
-  const total = labels.length;
+  const [pixels, total] = [64, labels.length];
+  const values = Float32Array.from(unpackImages(images, total, pixels), (value) => (value - mean) / std);
   const order = Array.from({ length: train }, (_, index) => index);
-  return { values, labels: Uint8Array.from(labels), order, test: Array.from({ length: total - train }, (_, n) => train + n), pixels: 64, total, train, mean, std };
+  const test = Array.from({ length: total - train }, (_, n) => train + n);
+  return { values, labels: Uint8Array.from(labels), order, test, pixels, total, train, mean, std };
 }
 
 /** One image turned by a quarter, `times` times, clockwise; (row, column) of the result comes from (size - 1 - column, row). */
