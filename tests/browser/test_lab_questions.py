@@ -1,4 +1,4 @@
-"""What the lab's engine can be asked, against PyTorch: the network travels as a file, and the package measures it, too."""
+"""What the lab's engine can be asked, against PyTorch: a file carries the network, and the package measures it, too."""
 
 import base64
 from types import SimpleNamespace
@@ -28,7 +28,8 @@ ASK = """([config, steps, asked, file]) => {
 HELP = """
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 const plain = (value) => {
-  if (value instanceof ArrayBuffer) return btoa(Array.from(new Uint8Array(value), (b) => String.fromCharCode(b)).join(""));
+  const letters = (buffer) => Array.from(new Uint8Array(buffer), (byte) => String.fromCharCode(byte)).join("");
+  if (value instanceof ArrayBuffer) return btoa(letters(value));
   if (ArrayBuffer.isView(value)) return Array.from(value);
   if (!value || typeof value !== "object") return value;
   if (Array.isArray(value)) return value.map(plain);
@@ -141,7 +142,8 @@ def test_lesions_swaps_factors_and_statistics_are_the_packages(ask, images, digi
         restore="restore", swap=swap, swapped=FEW, back=swap, same=FEW,
         branches=("set", {"all": True, "branch": 0.9}), scaled=FEW,
         shortcuts=("set", {"all": True, "branch": 1, "shortcut": 0.8}), leaky=FEW, restore2="restore",
-        fresh=("logits", {"images": 64, "fresh": True}), same2=FEW, recalibrate="recalibrate", anew="export", fresh2=FEW,
+        fresh=("logits", {"images": 64, "fresh": True}), same2=FEW,
+        recalibrate="recalibrate", anew="export", fresh2=FEW,
         evaluated=("evaluate", {"split": "train", "images": 100}), lesions=("lesions", {"images": 64}),
     )  # fmt: skip
     network = network_of(seen.file)
@@ -318,7 +320,7 @@ def test_the_loss_along_directions_is_the_packages(ask, page, digits):
     }
     seen = ask(
         {"depth": 8}, 40, fit="recalibrate", file="export", filter=lines["filter"], none=lines["none"],
-        surface=("surface", {"seeds": [3, 4], "normalization": "filter", "alphas": alphas, "betas": [0.0, 0.25], "images": 64}),
+        surface=("surface", {"seeds": [3, 4], "alphas": alphas, "betas": [0.0, 0.25], "images": 64}),
         same="export", intact=FEW, scale=("scale", {"factor": 4}), function=("logits", {"images": 64, "fresh": True}),
         recalibrate="recalibrate", filter2=lines["filter"], none2=lines["none"],
     )  # fmt: skip
@@ -332,7 +334,8 @@ def test_the_loss_along_directions_is_the_packages(ask, page, digits):
             text = page.evaluate(
                 """([file, seed, kind]) => {
                   const { settings, metadata } = engine.readNetwork(bytes(file));
-                  const { net } = engine.startTraining({ ...metadata.config, ...settings }, digits, { file: bytes(file) });
+                  const config = { ...metadata.config, ...settings };
+                  const { net } = engine.startTraining(config, digits, { file: bytes(file) });
                   const direction = engine.randomDirection(net, seed, kind);
                   net.parameters.forEach(({ data }, index) => data.set(direction[index]));
                   return plain(engine.packNetwork(net));
@@ -392,7 +395,8 @@ def test_frozen_layers_and_a_new_head(ask, page, digits):
     script = """([config, file]) => {
       const run = engine.startTraining(config, digits, { file: bytes(file) });
       const seen = [];
-      const head = () => run.net.parameters.filter(({ name }) => name.startsWith("fc.")).map(({ data }) => Array.from(data));
+      const parameters = run.net.parameters.filter(({ name }) => name.startsWith("fc."));
+      const head = () => parameters.map(({ data }) => Array.from(data));
       const start = head();
       while (run.step < 12) {
         const { loss } = run.next();
@@ -446,14 +450,15 @@ def test_a_stack_learns_a_map_as_pytorchs_does(page, shortcut, normalization):
     made = page.evaluate(
         """(config) => {
           const run = engine.startTraining(config, digits);
-          const numbers = ({ name, k, inputs, channels, data }) => ({ name, k, inputs, channels, data: Array.from(data) });
+          const numbers = ({ name, k, data }) => ({ name, k, data: Array.from(data) });
           const before = run.net.parameters.map(numbers);
           const seen = [];
           while (run.step < 3) {
             const { loss } = run.next();
             seen.push({ loss, images: Array.from(run.net.images.data) });
           }
-          return { before, seen, after: run.net.parameters.map(numbers), blocks: plain(engine.finish(engine.answer(run, "describe"))).blocks };
+          const { blocks } = engine.finish(engine.answer(run, "describe"));
+          return { before, seen, after: run.net.parameters.map(numbers), blocks };
         }""",
         config,
     )
@@ -501,9 +506,10 @@ def test_factors_of_a_run_are_in_its_gradients_and_first_weights(ask, page, digi
         config = {**SMALL, **config, "weight_scale": 0.9, "branch_gain": 0.7, "shortcut_gain": 0.8}
         made = page.evaluate(
             """(config) => {
-              const twin = engine.startTraining({ ...config, weight_scale: 1 }, digits).net.parameters.map(({ data }) => data);
+              const twin = engine.startTraining({ ...config, weight_scale: 1 }, digits).net.parameters;
               const { net, data } = engine.startTraining(config, digits);
-              const ratios = net.parameters.filter(({ k }) => k).map((one) => one.data[0] / twin[net.parameters.indexOf(one)][0]);
+              const each = net.parameters.map(({ data: own, k }, n) => k && own[0] / twin[n].data[0]);
+              const ratios = each.filter(Boolean);
               const weights = plain(engine.packNetwork(net));
               engine.showImages(net, data, Array.from({ length: net.batch }, (_, n) => n));
               net.forward(true);
@@ -528,12 +534,18 @@ def test_mistakes_are_told_and_change_nothing(page):
     said = page.evaluate(
         """(config) => {
           const run = engine.startTraining(config, digits);
-          const asked = [["lesion"], ["set", { block: 4, branch: 0 }], ["set", { block: 1, branch: "x" }], ["swap", { first: 1, second: 2 }],
-            ["evaluate", { split: "valid" }], ["lens", { image: 1797 }], ["maps", { image: [1, 2] }], ["jacobian", { image: 0, from: 2, to: 1 }],
-            ["line", { normalization: "layer" }], ["line", { alphas: [] }], ["restore"], ["recalibrate", { images: 8 }], ["scale", {}]];
+          const asked = [
+            ["lesion"], ["set", { block: 4, branch: 0 }], ["set", { block: 1, branch: "x" }],
+            ["swap", { first: 1, second: 2 }], ["evaluate", { split: "valid" }], ["lens", { image: 1797 }],
+            ["maps", { image: [1, 2] }], ["jacobian", { image: 0, from: 2, to: 1 }],
+            ["line", { normalization: "layer" }], ["line", { alphas: [] }], ["restore"],
+            ["recalibrate", { images: 8 }], ["scale", {}]];
           const before = plain(engine.packNetwork(run.net));
           const told = asked.map(([question, settings]) => {
-            try { engine.finish(engine.answer(run, question, settings)); return "nothing"; } catch (error) { return error.message; }
+            try {
+              engine.finish(engine.answer(run, question, settings));
+              return "nothing";
+            } catch (error) { return error.message; }
           });
           return { told, same: before === plain(engine.packNetwork(run.net)) };
         }""",
@@ -541,10 +553,11 @@ def test_mistakes_are_told_and_change_nothing(page):
     )
     assert said["same"]
     parts = [
-        "no question \"lesion\"; there are describe, set", "block must be a whole number from 1 to 3, got 4", "branch must be a number, got x",
-        "blocks 1 and 2 cannot change places", "split must be \"test\" or \"train\", got \"valid\"", "from 0 to 1796, got 1797",
-        "64 numbers from 0 to 16, got 2", "from must not lie behind to", "normalization must be", "alphas must be a list of numbers",
-        "ask keep first", "at least one batch of 16", "factor must be a number",
+        'no question "lesion"; there are describe, set', "block must be a whole number from 1 to 3, got 4",
+        "branch must be a number, got x", "blocks 1 and 2 cannot change places",
+        'split must be "test" or "train", got "valid"', "from 0 to 1796, got 1797", "64 numbers from 0 to 16, got 2",
+        "from must not lie behind to", "normalization must be", "alphas must be a list of numbers", "ask keep first",
+        "at least one batch of 16", "factor must be a number",
     ]  # fmt: skip
     for text, part in zip(said["told"], parts, strict=True):
         assert part in text
@@ -617,7 +630,8 @@ CLIENT = """async ([engineText, clientText, digits, config]) => {
   seen.first = await port.ask("lesions", {}, { progress: ({ part }) => part && parts.push(part.block) });
   seen.parts = parts;
   const control = new AbortController();
-  const long = fails(port.ask("surface", { alphas: Array(40).fill(0.1), betas: Array(40).fill(0.1) }, { signal: control.signal }));
+  const many = { alphas: Array(40).fill(0.1), betas: Array(40).fill(0.1) };
+  const long = fails(port.ask("surface", many, { signal: control.signal }));
   const waiting = port.ask("export");
   const steps = (await port.request("poll")).frames.length;
   seen.stoodStill = (await port.request("poll")).frames.length === steps;
@@ -625,7 +639,7 @@ CLIENT = """async ([engineText, clientText, digits, config]) => {
   seen.long = await long;
   const file = await waiting;
   seen.wrong = await fails(port.ask("swap", { first: 1, second: 9 }));
-  for (let reply; (reply = await port.request("poll")).state === "running";) await new Promise((done) => setTimeout(done, 20));
+  while ((await port.request("poll")).state === "running") await new Promise((done) => setTimeout(done, 20));
   seen.end = (await port.request("poll")).frames.length;
   const other = connect(new Worker(url(`(${engineText})().serve(self)`)));
   await other.request("hello", { digits });
