@@ -72,6 +72,42 @@ Frames are contiguous from step 1. A frame is what one step showed::
 
 ``norms`` and ``responses`` may be missing from some frames (a sampled measurement).
 
+Questions
+---------
+A Worker of the page (``engine/worker.mjs``; ``engine/client.mjs`` is the page's end of the line) also answers questions
+about its network, between two steps, one after the other::
+
+    {"id": 7, "kind": "ask", "question": "lesions", "settings": {"split": "test"}}
+    {"id": 7, "progress": {"done": 1, "total": 9, "part": …}}   # any number of times
+    {"id": 7, "value": …} | {"id": 7, "error": "for the reader"} | {"id": 7, "cancelled": true}
+    {"id": 8, "kind": "cancel", "of": 7}                        # has no reply of its own
+
+``engine/questions.mjs`` is the list; ``tests/browser/test_lab_questions.py`` asks PyTorch the same. Blocks count from 1;
+an ``image`` is a number of the digits or 64 numbers 0 … 16; ``split`` and ``images`` choose what is evaluated; with
+``fresh`` the statistics are taken anew for the measurement.
+
+* ``open`` (``file``) and ``export`` (``facts``): a network in or out, as ``load_network`` and ``save_network`` do.
+* ``describe``: settings, step, layers, blocks. ``keep``, ``restore``: remember everything, and put it back.
+* ``set`` (``block`` or ``all``; ``branch``, ``shortcut``, ``connected``): factors and cuts. A branch of 0 is a lesion: it
+  is not computed, the shortcut stays (``interventions.delete_blocks``). ``swap`` (``first``, ``second``): two blocks
+  change places (``interventions.reorder_blocks``).
+* ``recalibrate`` (``images``): statistics anew (``probes.recalibrate``). ``scale`` (``factor``): all filters.
+  ``head`` (``seed``): a new linear layer.
+* ``evaluate``, ``logits``; ``lesions``: the error with each branch off in turn.
+* ``sizes`` (``images``, ``training``): activations, weights and their gradients, per layer and block.
+* ``jacobian`` (``image``, ``from``, ``to``): of blocks, with its singular values (``probes.chain_jacobian``).
+  ``spectra`` (``images``): those of every block and of their product (``probes.block_spectra``).
+* ``lens`` (``image``): logits behind each block, with the later branches off. ``maps`` (``image``): feature maps.
+* ``line``, ``surface`` (seeds, steps, ``normalization``): the loss along random directions, filter-normalised or raw
+  (``landscape``).
+
+A Worker's configuration has more keys, which a run may leave out: ``branch_gain`` (α) and ``shortcut_gain`` (λ) of all
+blocks, ``weight_scale`` of all convolutions' first weights, ``last_scale`` of what ends each branch (0: each block
+starts as its shortcut), ``frozen`` (prefixes of parameter names, or ``"body"``; their statistics stand still unless
+``moving_statistics``), ``head`` (``"new"``) and ``data`` (``turn``, ``classes``, ``per_class``, ``seed``). With
+``file``, ``start`` goes on from a stored network. ``task: "stack"`` trains ``blocks`` blocks of one width on a map,
+``target`` ``"stay"`` or ``"move on"``, with a squared error relative to the target's mean square.
+
 ``training`` starts from these values: ``id`` (of the element, and in the page's address), ``config`` (what differs
 from the defaults), ``records`` (run files), ``shown`` (names of the recorded runs drawn from the start), ``guess``
 (start in guess-first mode), ``kernel`` (in a widget, true: there is one).

@@ -77,22 +77,45 @@ export function define(parameters, write) {
   return { parameters, code: [unsigned(types.length), types.map((type) => [1, type]), body, 0x0b] };
 }
 
+/** Nested arrays of bytes (and runs of bytes) as one run. */
+function flatten(content) {
+  let [bytes, length] = [new Uint8Array(256), 0];
+  const reserve = (count) => {
+    if (length + count <= bytes.length) return;
+    const before = bytes;
+    bytes = new Uint8Array(2 * (length + count));
+    bytes.set(before);
+  };
+  const append = (one) => {
+    if (typeof one === "number") {
+      if (length === bytes.length) reserve(1);
+      bytes[length++] = one;
+    } else if (one instanceof Uint8Array) {
+      reserve(one.length);
+      bytes.set(one, length);
+      length += one.length;
+    } else for (let n = 0; n < one.length; n++) append(one[n]);
+  };
+  append(content);
+  return bytes.subarray(0, length);
+}
+
 /** Assemble functions into the bytes of a module that imports `env.memory` and exports them by name. */
 export function assemble(functions) {
   const sized = (content) => {
-    const bytes = content.flat(Infinity);
+    const bytes = flatten(content);
     return [unsigned(bytes.length), bytes];
   };
   const text = (name) => sized([...name].map((letter) => letter.charCodeAt(0)));
   const section = (id, content) => [id, sized(content)];
   const list = (items) => [unsigned(items.length), items];
   const all = Object.values(functions);
-  return new Uint8Array([
+  return flatten([
     [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
     section(1, list(all.map(({ parameters }) => [0x60, list(new Array(parameters).fill(0x7f)), 0]))),
     section(2, list([[text("env"), text("memory"), 2, 0, 1]])),
     section(3, list(all.map((_, index) => index))),
     section(7, list(Object.keys(functions).map((name, index) => [text(name), 0, unsigned(index)]))),
     section(10, list(all.map(({ code }) => sized(code)))),
-  ].flat(Infinity));
+  ]);
 }

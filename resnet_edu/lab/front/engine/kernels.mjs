@@ -48,10 +48,10 @@ const correlateCode = ({ inputs, outputs, sizeIn, sizeOut, batch, k, stride, dil
   // A guard is left out where the tap lies inside for every pixel.
   const guard = (place, tap, body) => upTo(sizeOut).every((p) => p * stride + tap - pad >= 0 && p * stride + tap - pad < sizeIn)
     ? body : when(below(add(mul(place, stride), tap - pad), sizeIn), body);
-  const near = upTo(k).map((ky) => guard(row, ky, upTo(k).map((kx) =>
+  const near = () => upTo(k).map((ky) => guard(row, ky, upTo(k).map((kx) =>
     guard(column, kx, channels(ky * k + kx, from, (ky * sizeIn + kx) * bytes)))));
   const inside = (position) => [below(position, sizeIn * dilate), isZero(and(position, dilate - 1)), 0x71];
-  const apart = upTo(k).map((ky) => [fromRow.set(add(row, ky - pad)), when(inside(fromRow),
+  const apart = () => upTo(k).map((ky) => [fromRow.set(add(row, ky - pad)), when(inside(fromRow),
     upTo(k).map((kx) => [fromColumn.set(add(column, kx - pad)), when(inside(fromColumn),
       from.set(add(add(x, n), mul(add(mul(shift(fromRow, dilate >> 1), sizeIn), shift(fromColumn, dilate >> 1)), bytes))),
       channels(ky * k + kx, from, 0))]))]);
@@ -61,7 +61,7 @@ const correlateCode = ({ inputs, outputs, sizeIn, sizeOut, batch, k, stride, dil
       to.set(add(add(y, mul(o, planeOut)), add(mul(add(mul(row, sizeOut), column), bytes), n))),
       sums.map((sum) => sum.set(zeros)),
       when(start.get, sums.map((sum, s) => sum.set(back ? load(to, (s >> 1) * planeOut + (s & 1) * 16) : splat(add(start, mul(o, 4)), 4 * (s >> 1))))),
-      dilate === 1 ? [from.set(add(pixel, n)), near] : apart,
+      dilate === 1 ? [from.set(add(pixel, n)), near()] : apart(),
       sums.map((sum, s) => store(to, sum, (s >> 1) * planeOut + (s & 1) * 16)),
     ))));
 });
@@ -225,6 +225,14 @@ function simdCode(shapes, fused) {
   return assemble(code);
 }
 
+// Compiled code by what it was written for: a network that is built again costs no time.
+const compiled = new Map();
+function moduleFor(shapes, fused) {
+  const key = JSON.stringify([shapes, fused]);
+  if (!compiled.has(key)) compiled.set(key, new WebAssembly.Module(simdCode(shapes, fused)));
+  return compiled.get(key);
+}
+
 /** Whether this browser knows relaxed SIMD's multiply-add. */
 export const hasFused = () => WebAssembly.validate(assemble({ probe: define(0, () => [fusedMadd4(zeros, zeros, zeros), 0x1a]) }));
 
@@ -239,7 +247,7 @@ export function makeKernels(floats, shapes, { simd = true, fused = true } = {}) 
   try {
     const memory = simd && new WebAssembly.Memory({ initial: Math.ceil(floats / 16384) }); // pages of 64 KiB
     fused &&= simd && hasFused();
-    const module = simd && new WebAssembly.Module(simdCode(shapes, fused));
+    const module = simd && moduleFor(shapes, fused);
     made = simd && { ...new WebAssembly.Instance(module, { env: { memory } }).exports, buffer: memory.buffer };
   } catch {
     made = null; // no WebAssembly, no SIMD, or forbidden by the page's policy

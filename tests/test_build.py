@@ -1,0 +1,172 @@
+"""Which notebooks a build runs, how they run side by side, and what it says when one fails."""
+
+import json
+import re
+
+import build_book
+import dependencies
+import nbformat
+import pytest
+import run_notebooks
+from conftest import ROOT
+
+MODULES = {
+    "__init__": "",
+    "leaf": "NUMBER = 1",
+    "middle": "from resnet_edu import leaf",
+    "lazy": "def late():\n    from resnet_edu.leaf import NUMBER\n    return NUMBER",
+    "apart": "NUMBER = 2",
+    "runs": "def load(name):\n    return name",
+    "cli/__init__": "from resnet_edu.cli.course import grade",
+    "cli/course": "def grade():\n    import resnet_edu.course.grading",
+    "course/__init__": "",
+    "course/grading": "",
+    "lab/__init__": "from resnet_edu import apart",
+    "lab/widget": "",
+}
+FILES = {
+    "bank/depth/one.json": "{}",
+    "bank/lesions/one.json": "{}",
+    "lab/front/lab.mjs": "",
+    "lab/recorded/plain-56.json": "{}",
+}
+PAGES = {
+    "direct": "import resnet_edu.leaf",
+    "through": "%matplotlib inline\nfrom resnet_edu.middle import leaf",
+    "late": "import time\ndef f():\n    from resnet_edu import lazy",
+    "lab": "from resnet_edu.lab.widget import Lab",
+    "bank": "from resnet_edu import runs\nrecords = runs.load(\n    'depth'\n)",
+    "whole-bank": "from resnet_edu import runs\nfor name in runs.names():\n    pass",
+    "options": "from resnet_edu import apart\nshortcut = 'depth'",
+    "command": "from resnet_edu.cli import main",
+    "nothing": "print(2 + 2)",
+}
+
+
+def notebook(path, *cells, tags=()):
+    """Write a notebook with these code cells, the last with these tags."""
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    made.cells[-1].metadata["tags"] = list(tags)
+    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(made, path)
+    return path
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """Return the root of a small repository, and its pages by name."""
+    contents = {f"{name}.py": text for name, text in MODULES.items()} | FILES
+    for name, text in contents.items():
+        path = tmp_path / "resnet_edu" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "requirements.txt").write_text("torch==2.6\n")
+    monkeypatch.setattr(dependencies, "ROOT", tmp_path)
+    return tmp_path, {name: notebook(tmp_path / f"{name}.ipynb", code) for name, code in PAGES.items()}
+
+
+@pytest.mark.parametrize(
+    ("changed", "pages"),
+    [
+        ("leaf.py", {"direct", "through", "late"}),
+        ("middle.py", {"through"}),
+        ("lazy.py", {"late"}),
+        ("apart.py", {"lab", "options"}),
+        ("runs.py", {"bank", "whole-bank"}),
+        ("lab/widget.py", {"lab"}),
+        ("lab/recorded/plain-56.json", {"lab"}),
+        ("lab/front/lab.mjs", set()),
+        ("course/grading.py", set()),
+        ("cli/course.py", {"command"}),
+        ("bank/depth/two.json", {"bank", "whole-bank"}),
+        ("bank/lesions/one.json", {"whole-bank"}),
+        ("__init__.py", PAGES.keys() - {"nothing"}),
+        ("new-data.csv", PAGES.keys() - {"nothing"}),
+        ("../requirements.txt", PAGES.keys()),
+    ],
+)
+def test_a_change_runs_exactly_the_pages_that_depend_on_it(small, changed, pages):
+    root, notebooks = small
+    before = {name: dependencies.state(path) for name, path in notebooks.items()}
+    (root / "resnet_edu" / changed).write_text("# changed")
+    dependencies.imported_by.cache_clear()
+    assert {name for name, path in notebooks.items() if dependencies.state(path) != before[name]} == pages
+
+
+def test_the_books_pages_depend_on_what_they_use():
+    chapters = ROOT / "book" / "chapters"
+    behind = {
+        path.stem: {str(file.relative_to(ROOT)) for file in dependencies.files_behind(path)}
+        for path in chapters.glob("*.ipynb")
+    }
+    assert {name for name, files in behind.items() if "resnet_edu/landscape.py" in files} >= {"loss-landscape"}
+    assert "resnet_edu/landscape.py" not in behind["depth"]
+    for files in behind.values():
+        assert {"resnet_edu/networks.py", "requirements.txt"} <= files
+        assert not [file for file in files if re.match(r"resnet_edu/(course|lab/front)/", file)]
+
+
+def test_pages_run_side_by_side_alone_and_once(small, tmp_path):
+    root, _ = small
+    look = (
+        "import os, pathlib; print(os.environ.get('OMP_NUM_THREADS'), os.environ['LOKY_MAX_CPU_COUNT'], os.listdir())"
+    )
+    pages = {"one": notebook(root / "one.ipynb", look), "two": notebook(root / "two.ipynb", look + "  # two")}
+    pages["times"] = notebook(root / "times.ipynb", look + "  # alone", tags=["measures-time"])
+    outdated = run_notebooks.outdated(pages, tmp_path / "cache")
+    assert [page.measures_time for page in outdated] == [False, False, True]
+    ran = list(run_notebooks.run(outdated, tmp_path / "cache", jobs=2, timeout=60))
+    assert [problem for _, _, problem in ran] == ["", "", ""]
+    assert ran[-1][0].name == "times"
+    assert run_notebooks.outdated(pages, tmp_path / "cache") == []
+    (root / "requirements.txt").write_text("torch==2.7\n")
+    again = run_notebooks.outdated(pages, tmp_path / "cache")
+    longest = [page.name for page, _, _ in sorted(ran, key=lambda one: -one[1])]
+    assert [page.name for page in again] == longest
+
+
+def test_a_page_that_fails_is_named_with_its_cell_and_the_others_are_kept(small, tmp_path):
+    root, _ = small
+    pages = {
+        "wrong": notebook(root / "wrong.ipynb", "x = 0", "y = 1  # so far\ny / x", "print('never')"),
+        "dies": notebook(root / "dies.ipynb", "x = 0", "import os; os._exit(3)"),
+        "hangs": notebook(root / "hangs.ipynb", "import time", "time.sleep(600)"),
+        "right": notebook(root / "right.ipynb", "2 + 2"),
+    }
+    ran = run_notebooks.run(run_notebooks.outdated(pages, tmp_path / "cache"), tmp_path / "cache", jobs=2, timeout=20)
+    problems = {page.name: problem for page, _, problem in ran}
+    assert problems["right"] == ""
+    assert problems["wrong"].startswith("code cell 2 (y = 1  # so far): ")
+    assert "----> 2 y / x" in problems["wrong"] and "ZeroDivisionError: division by zero" in problems["wrong"]
+    assert problems["dies"] == "code cell 2 (import os; os._exit(3)): DeadKernelError: Kernel died"
+    assert problems["hangs"].startswith("code cell 2 (time.sleep(600)): A cell timed out")
+    assert {page.name for page in run_notebooks.outdated(pages, tmp_path / "cache")} == {"wrong", "dies", "hangs"}
+
+
+def test_the_build_stops_at_failed_pages_and_names_them(monkeypatch, tmp_path, capsys):
+    pages = [run_notebooks.Page(f"chapters/{name}", tmp_path / f"{name}.ipynb", "") for name in ("depth", "lab")]
+    ran = [(pages[0], 41.7, "code cell 2 (1 / 0): ZeroDivisionError"), (pages[1], 3.2, "")]
+    monkeypatch.setattr(run_notebooks, "outdated", lambda *_: pages)
+    monkeypatch.setattr(run_notebooks, "run", lambda *_: iter(ran))
+    monkeypatch.setattr(build_book, "DOCTREES", tmp_path)
+    with pytest.raises(SystemExit, match=r"book/chapters/depth.ipynb, code cell 2 \(1 / 0\): ZeroDivisionError"):
+        build_book.run_notebooks(2)
+    shown = capsys.readouterr().out
+    assert "notebooks to run: 2, 2 at a time" in shown
+    assert "1 of 2  chapters/depth: FAILED 42 s" in shown and "2 of 2  chapters/lab: ran 3 s" in shown
+
+
+def test_jobs_must_be_positive(capsys):
+    with pytest.raises(SystemExit):
+        build_book.main(["--jobs", "0"])
+    assert "--jobs must be at least 1, got 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "book").glob("*/*.ipynb")), ids=lambda path: path.stem)
+def test_cells_that_time_code_say_so(path):
+    """Their pages run alone; a page's own duration, from ``page_start`` to its end, says nothing of that kind."""
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "code" and re.search(r"\b(perf_counter|Timer|timeit)\(", source):
+            times = not re.search(r"\bpage_start\b", source)
+            assert times == (run_notebooks.MEASURES_TIME in cell["metadata"].get("tags", ())), cell["id"]
