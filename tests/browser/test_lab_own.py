@@ -44,7 +44,9 @@ def test_a_trained_network_is_there_on_another_page_and_after_a_reload(open_lab)
     other.get_by_role("button", name="Train on from these weights").click()
     other.wait_for_function("document.querySelector('.rl-summary').textContent.includes('Trained in')")
     assert "from the weights of your network" in summary(other)
-    assert float(summary(other).split("test error ")[1].split(" %")[0]) < float(result.split("test error ")[1].split(" %")[0])
+    assert float(summary(other).split("test error ")[1].split(" %")[0]) < float(
+        result.split("test error ")[1].split(" %")[0]
+    )
 
 
 def test_both_twins_of_a_race_are_kept(open_lab):

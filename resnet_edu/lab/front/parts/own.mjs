@@ -58,7 +58,7 @@ export class OwnNetworks {
   }
 
   fault(what, error) {
-    this.messages.complain(`${what}: ${error.message}. Everything else works.`);
+    this.messages.complain(`${what}: ${error.message.replace(/\.$/, "")}. Everything else works.`);
     this.messages.announce(this.messages.complaint);
   }
 
@@ -125,7 +125,7 @@ export class OwnNetworks {
   line(entry, current) {
     const errors = entry.test_error === null ? "" : `${percent(entry.test_error)} % test error`;
     const name = this.naming === entry.id
-      ? html`<input class="rl-link" aria-label="New name" .value=${entry.name} ${drawn((field) => field === document.activeElement || field.focus())}
+      ? html`<input class="rl-link" aria-label="New name" .value=${entry.name} ${drawn((field) => field === document.activeElement || (field.focus(), field.select()))}
           @change=${({ target }) => this.rename(entry, target.value)} @blur=${() => { this.naming = null; this.redraw(); }}>`
       : html`<span class="rl-run-name">${entry.name}</span>`;
     return html`<li>${name}<span class="rl-soft">${dayOf(entry.date)}${entry.id === current ? ", shown" : ""}</span><span class="rl-run-end">${errors}</span>
