@@ -3,8 +3,8 @@
 python -m benchmarks.seeds
 
 Training on the digits is bound by overhead, so one network with five times the channels might take less than five
-times as long. Both are timed side by side in processor time, which a busy machine changes little. In double precision the
-weights stay equal; in single precision the sums' order matters, and training enlarges the difference step by step.
+times as long. Both are timed side by side in processor time, which a busy machine changes little. In double precision
+the weights stay equal; in single precision the order of the sums matters, and training enlarges the difference.
 """
 
 import copy
