@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import build_book
 import dependencies
@@ -127,6 +128,19 @@ def test_pages_run_side_by_side_alone_and_once(small, tmp_path):
     again = run_notebooks.outdated(pages, tmp_path / "cache")
     longest = [page.name for page, _, _ in sorted(ran, key=lambda one: -one[1])]
     assert [page.name for page in again] == longest
+
+
+def test_pages_that_end_together_are_all_kept(small, tmp_path, monkeypatch):
+    root, _ = small
+
+    def execute(made, *_, **__):
+        return SimpleNamespace(nb=made, err=None)
+
+    monkeypatch.setattr(run_notebooks, "single_nb_execution", execute)  # at once: only the cache is left to do
+    pages = {f"page-{n}": notebook(root / f"{n}.ipynb", f"x = {n}") for n in range(60)}
+    outdated = run_notebooks.outdated(pages, tmp_path / "cache")
+    ran = list(run_notebooks.run(outdated, tmp_path / "cache", jobs=6, timeout=60))
+    assert len(ran) == 60 and run_notebooks.outdated(pages, tmp_path / "cache") == []
 
 
 def test_a_page_that_fails_is_named_with_its_cell_and_the_others_are_kept(small, tmp_path):
