@@ -340,7 +340,9 @@ def code_version() -> str:
     """Return a short checksum of the modules on which a recorded number depends."""
     total = hashlib.sha256()
     for name in CODE:
-        total.update((Path(__file__).parent / f"{name}.py").read_bytes())
+        place = Path(__file__).parent / name
+        for file in sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]:
+            total.update(file.read_bytes())
     return total.hexdigest()[:12]
 
 

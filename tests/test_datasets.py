@@ -20,7 +20,7 @@ from PIL import Image
 from torchvision.datasets import CIFAR10, CIFAR100, FashionMNIST
 
 from resnet_edu import datasets
-from resnet_edu.datasets import DATASETS, Dataset, DownloadError, Split, image_folder, load, synthetic
+from resnet_edu.datasets import DATASETS, Dataset, DownloadError, Split, base, downloads, image_folder, load, synthetic
 
 
 def random_images(seed, *shape):
@@ -65,7 +65,7 @@ def test_statistics_are_over_all_pixels_and_not_means_over_images():
     # Each image has one colour: within an image nothing varies, over all pixels a lot does.
     images = torch.tensor([0, 10, 200, 90], dtype=torch.uint8).view(4, 1, 1, 1).repeat(1, 2, 3, 3)
     images[:, 1] = torch.from_numpy(random_images(0, 4, 3, 3))
-    mean, std = datasets._statistics("x", images)
+    mean, std = base.statistics("x", images)
     channels = images.double().transpose(0, 1).flatten(1)  # (C, N * H * W)
     assert mean == pytest.approx(channels.mean(1).tolist(), abs=1e-9)
     assert std == pytest.approx(channels.std(1, correction=0).tolist(), abs=1e-9)
@@ -74,7 +74,7 @@ def test_statistics_are_over_all_pixels_and_not_means_over_images():
 
 def test_a_constant_channel_is_an_error():
     with pytest.raises(ValueError, match="channel 1 of night has one value in all training images"):
-        datasets._statistics("night", torch.tensor([[[[1, 2]], [[0, 0]]]], dtype=torch.uint8))
+        base.statistics("night", torch.tensor([[[[1, 2]], [[0, 0]]]], dtype=torch.uint8))
 
 
 # --- a validation split -----------------------------------------------------------------------------------------------
@@ -445,7 +445,7 @@ def test_a_stalled_download_ends(monkeypatch, tmp_path):
         def do_GET(self):
             release.wait(5)
 
-    monkeypatch.setattr(datasets, "STALLED", 0.1)
+    monkeypatch.setattr(downloads, "STALLED", 0.1)
     with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as httpd:
         threading.Thread(target=partial(httpd.serve_forever, poll_interval=0.01), daemon=True).start()
         monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{httpd.server_port}/x")
