@@ -1,9 +1,10 @@
 """Folders of images of your own."""
 
-import os
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,49 +12,71 @@ from torch import Tensor
 
 from resnet_edu.datasets.base import Dataset, Split, assemble, split_off
 
+if TYPE_CHECKING:
+    from resnet_edu.datasets.layout import Layout
+    from resnet_edu.datasets.pictures import Deep
+
+TASK = 32  # images a task of a thread: for small images a task costs as much as an image
+
 
 def image_folder(
-    path: str | Path, size: int | None = None, test_fraction: float = 0.2, seed: int = 0, flip: bool = True
+    path: str | Path,
+    size: int | None = None,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    flip: bool = True,
+    skip_damaged: bool = False,
+    background: str = "white",
 ) -> Dataset:
     """Return the images of a folder in the layout of ``torchvision.datasets.ImageFolder``, as RGB.
 
     Either ``path/train/<class>/*.jpg`` with ``path/test/<class>/*.jpg``, or one tree ``path/<class>/*.jpg``, of which
     ``test_fraction`` becomes the test set, class proportions kept. With ``train``, ``val`` and ``test``, ``val`` is
-    the validation split; with ``train`` and ``val`` alone, ``val`` is the test set, as is usual for ImageNet.
+    the validation split; with ``train`` and ``val`` alone, ``val`` is the test set, as is usual for ImageNet. Splits
+    may have other usual names (``valid``, ``Training``, ``seg_test``); folders that look like splits and are named
+    otherwise are refused, for they would become classes.
+
+    Pictures are read as a viewer shows them: upright by their EXIF orientation, what is transparent on the colour
+    ``background`` (any that Pillow knows: ``"white"``, ``"#808080"``); of an animation the first picture. All that
+    Pillow can open is read; what is left out is counted in a warning. Pictures of more than 8 bits share one rule:
+    whole numbers run from 0 to the largest of 8, 10, 12, 14 or 16 bits, whichever holds the brightest pixel of all,
+    floating-point numbers from 0 to 1. With ``skip_damaged`` files that cannot be read are left out, with a warning.
 
     With ``size`` every image is scaled until its shorter side has that many pixels and cropped to the centre square;
     it may be left out if all images have one size. The whole set lies in memory: 3 bytes a pixel. Augmentation pads
     an eighth of the height, the paper's 4 of 32; ``flip=False`` where mirroring changes the class, as with letters.
 
     Raises ``FileNotFoundError`` for a missing folder or a class without images, and ``ValueError`` for fewer than two
-    classes, parts with different classes, an unreadable image, images of different sizes without ``size``, or a
-    ``size`` below 1.
+    classes, splits with different classes or without their usual names, unreadable images (all are named), pictures
+    whose values no rule covers, images of different sizes without ``size``, or a ``size`` below 1.
     """
+    from PIL import ImageColor
+
+    from resnet_edu.datasets.layout import find_layout
+
     if size is not None and size < 1:
         raise ValueError(f"size must be a number of pixels of at least 1, got {size!r}")
+    try:
+        behind = ImageColor.getrgb(background)[:3]
+    except (ValueError, AttributeError, TypeError):
+        raise ValueError(f"background must be a colour such as 'white' or '#808080', got {background!r}") from None
     path = Path(path).expanduser()
-    if not path.is_dir():
-        raise FileNotFoundError(
-            f"there is no folder {path}; give one with <class>/*.jpg, or with train/<class>/*.jpg and "
-            "test/<class>/*.jpg"
+    layout = find_layout(path)
+    classes = tuple(layout.files["train"])
+    files = [file for found in layout.files.values() for name in classes for file in found[name]]
+    images, damaged = _read_images(files, size, behind)
+    if damaged and not skip_damaged:
+        raise ValueError(
+            f"cannot read {_count_of(damaged)}:\n"
+            + "\n".join(f"  {file}: {error}" for file, error in damaged.items())
+            + "\nreplace or remove them, or go on without them: skip_damaged=True (--skip-damaged)"
         )
-    folders = {part: path / part for part in ("train", "val", "test") if (path / part).is_dir()}
-    if [*folders] == ["val", "test"]:
-        raise ValueError(f"{path} has val and test but no train; put the training images into {path / 'train'}/<class>")
-    if "train" not in folders or len(folders) == 1:
-        folders = {"train": path}  # one tree; a class may be called "train", as one of CIFAR-100's
-    found = {part: _list_images(folder) for part, folder in folders.items()}  # {part: {class: files}}
-    classes = tuple(found["train"])
-    for part, files in found.items():
-        if tuple(files) != classes:
-            odd = ", ".join(sorted(set(files) ^ set(classes)))
-            raise ValueError(f"{folders[part]} must have the classes of {folders['train']}; only one of them has {odd}")
-    images = _read_images([file for files in found.values() for name in classes for file in files[name]], size)
-    labels = [
-        torch.arange(len(classes)).repeat_interleave(torch.tensor([*map(len, f.values())])) for f in found.values()
-    ]
-    splits = map(Split, images.split([*map(len, labels)]), labels)
-    parts = dict(zip(found, splits, strict=True))
+    notes = list(layout.notes)
+    if damaged:
+        notes.append(f"{path}: left out {_count_of(damaged)} that cannot be read: {', '.join(damaged)}")
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+    parts = dict(zip(layout.files, _parts(images, layout, classes, damaged), strict=True))
     train, test, validation = parts["train"], parts.get("test"), parts.get("val")
     if len(parts) == 1:
         train, test = split_off(train, test_fraction, seed, classes)
@@ -63,68 +86,97 @@ def image_folder(
     return assemble(path.resolve().name, train, test, classes, validation=validation, pad=pad, flip=flip)
 
 
-def _list_images(folder: Path) -> dict[str, list[str]]:
-    """Return the image files by class, both in alphabetical order; names that begin with a dot are left out."""
-    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
+def _count_of(files: dict[str, str]) -> str:
+    return f"{len(files)} image{'s' if len(files) > 1 else ''}"
 
-    def is_image(file: str) -> bool:  # "._1.jpg" is what macOS puts into archives
-        return file.lower().endswith(IMG_EXTENSIONS) and not os.path.basename(file).startswith(".")
 
-    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if len(classes) < 2:
-        raise ValueError(
-            f"{folder} must hold a folder of images for each of at least 2 classes, found {classes}; "
-            "the layout is <class>/*.jpg, or train/<class>/*.jpg and test/<class>/*.jpg"
-        )
-    files: dict[str, list[str]] = {name: [] for name in classes}
-    numbers = {name: number for number, name in enumerate(classes)}
-    for file, number in make_dataset(folder, numbers, is_valid_file=is_image, allow_empty=True):
-        files[classes[number]].append(file)
-    for name in classes:
-        if not files[name]:
-            raise FileNotFoundError(
-                f"{folder / name} holds no image ({' '.join(IMG_EXTENSIONS)}); add some, or remove the folder"
+def _parts(images: Tensor, layout: "Layout", classes: Sequence[str], damaged: dict[str, str]) -> list[Split]:
+    """Return the splits of the images, which come split by split and class by class."""
+    labels = []
+    for part, found in layout.files.items():
+        counts = [sum(file not in damaged for file in found[name]) for name in classes]
+        if 0 in counts:
+            empty = layout.places[part] / classes[counts.index(0)]
+            raise FileNotFoundError(f"{empty} holds no image that can be read; replace some, or remove the folder")
+        labels.append(torch.arange(len(classes)).repeat_interleave(torch.tensor(counts)))
+    return list(map(Split, images.split([*map(len, labels)]), labels))
+
+
+def _read_images(
+    files: Sequence[str], size: int | None, background: tuple[int, int, int]
+) -> tuple[Tensor, dict[str, str]]:
+    """Return the images that can be read as ``(N, 3, H, W)`` uint8, and what is wrong with each of the others.
+
+    They are decoded in threads, with a progress bar.
+    """
+    from resnet_edu.datasets import pictures
+
+    damaged: dict[str, str] = {}
+    deep: dict[int, Deep] = {}
+    first = None  # (file, (height, width)) of the first that can be read; the others must agree
+
+    def read(file: str) -> "np.ndarray | Deep | None":
+        try:
+            return pictures.read_picture(file, size, background)
+        except MemoryError:
+            raise
+        except Exception as error:  # Pillow raises many kinds for damaged files
+            damaged[file] = str(error) or type(error).__name__
+            return None
+
+    def place(number: int, picture: "np.ndarray | Deep | None") -> None:
+        if picture is None:
+            return
+        is_deep = isinstance(picture, pictures.Deep)
+        shape = (picture.values if is_deep else picture).shape[:2]
+        if shape != first[1]:
+            (h, w), (height, width) = shape, first[1]
+            example = min(h, w, height, width)
+            raise ValueError(
+                f"images must have one size, but {first[0]} has {width}x{height} and {files[number]} has {w}x{h} "
+                f"(width x height); give a size, for example size={example} (--size {example})"
             )
-    return files
+        if is_deep:
+            deep[number] = picture
+        else:
+            pixels[number] = picture.transpose(2, 0, 1)
+
+    with pictures.any_size():
+        for file in files:
+            picture = read(file)
+            if picture is not None:
+                first = file, (picture.values if isinstance(picture, pictures.Deep) else picture).shape[:2]
+                break
+        pixels = np.empty((len(files), 3, *(first[1] if first else (1, 1))), np.uint8)
+        _in_threads(len(files), lambda number: place(number, read(files[number])))
+    order = sorted(deep)
+    made, wrong = pictures.to_8_bits([(files[number], deep[number]) for number in order])
+    if wrong:
+        raise ValueError(
+            "these pictures have values that no rule covers; scale them to 0 … 1 (floating point) or to 0 … 65535 "
+            "(whole numbers) first:\n  " + "\n  ".join(wrong)
+        )
+    for number, picture in zip(order, made, strict=True):
+        pixels[number] = picture.transpose(2, 0, 1)
+    if damaged:
+        pixels = pixels[[number for number, file in enumerate(files) if file not in damaged]]
+    return torch.from_numpy(pixels), {file: damaged[file] for file in files if file in damaged}
 
 
-def _read_images(files: Sequence[str], size: int | None) -> Tensor:
-    """Return the images as ``(N, 3, H, W)`` uint8, decoded in threads with a progress bar."""
-    from PIL import Image, ImageOps
+def _in_threads(count: int, work) -> None:
+    """Call ``work`` with every number below ``count``, in threads, with a progress bar; the first error ends it."""
     from tqdm import tqdm
 
-    def read(file: str) -> np.ndarray:
+    def several(start: int) -> None:
+        for number in range(start, min(start + TASK, count)):
+            work(number)
+
+    with ThreadPoolExecutor() as pool, tqdm(total=count, desc="images read", unit=" images") as bar:
+        tasks = [pool.submit(several, start) for start in range(0, count, TASK)]
         try:
-            with Image.open(file) as image:
-                if size:
-                    image.draft(None, (size, size))  # JPEG decodes straight to a half, a quarter or an eighth
-                picture = image.convert("RGB")
-        except Exception as error:  # Pillow raises many kinds for damaged files
-            raise ValueError(f"cannot read the image {file}: {error}; replace or remove it") from error
-        return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.BILINEAR) if size else picture)
-
-    first = read(files[0])
-    images = np.empty((len(files), *first.shape), np.uint8)  # (N, H, W, 3)
-
-    def place(numbers: range) -> None:
-        for number in numbers:
-            image = read(files[number])
-            if image.shape != first.shape:
-                (h, w), (height, width) = image.shape[:2], first.shape[:2]
-                raise ValueError(
-                    f"images must have one size, but {files[0]} has {width}x{height} and {files[number]} has {w}x{h} "
-                    f"(width x height); give a size, for example size={min(h, w, height, width)}"
-                )
-            images[number] = image
-
-    with ThreadPoolExecutor() as pool, tqdm(total=len(files), desc="images read", unit=" images") as bar:
-        # Many images a task: for small ones a task costs as much as an image.
-        tasks = [pool.submit(place, range(len(files))[start : start + 32]) for start in range(0, len(files), 32)]
-        try:
-            for start, task in enumerate(tasks):
+            for start, task in zip(range(0, count, TASK), tasks, strict=True):
                 task.result()
-                bar.update(min(32, len(files) - 32 * start))
+                bar.update(min(TASK, count - start))
         except BaseException:
             pool.shutdown(cancel_futures=True)  # else the pool would read the rest first
             raise
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
