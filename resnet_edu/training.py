@@ -185,7 +185,9 @@ def train(
     run = _Run(network, data, config or TrainConfig())
     if checkpoint is not None and Path(checkpoint).exists():
         if not resume:
-            raise FileExistsError(f"{checkpoint} exists; pass resume=True to go on with it, or name another file")
+            raise FileExistsError(
+                f"{checkpoint} exists; pass resume=True (--resume) to go on with it, or name another file"
+            )
         run.restore(checkpoint)
         yield from run.records
     while len(run.records) < run.config.epochs:

@@ -2,9 +2,12 @@ import json
 import re
 import subprocess
 import sys
+from functools import wraps
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from resnet_edu import cli, doctor
 from resnet_edu.training import TrainConfig
@@ -59,7 +62,12 @@ def test_resume_goes_on(tmp_path, capsys, monkeypatch):
         (["--resume"], "--resume needs --checkpoint"),
         (["--device", "cuda:77"], "device 'cuda:77' cannot be used here"),
         (["--data", "image_folder", "--path", "/nowhere"], "there is no folder /nowhere"),
-        (["--data", "image_folder"], "path"),
+        (["--data", "image_folder"], "image_folder needs the folder of the images: --path FOLDER"),
+        (["--data", "image_folder", "--path", __file__], "is a file, not a folder; unpack it"),
+        (
+            ["--data", "digits", "--size", "4"],
+            "digits: got an unexpected keyword argument 'size'; its options are test",
+        ),
         (["--cuda-graph", "--device", "cpu"], "needs a CUDA device"),
     ],
 )
@@ -67,6 +75,63 @@ def test_a_users_mistake_is_explained_without_a_traceback(arguments, message, ca
     assert cli.main(["train", *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
+
+
+def photographs(root, sizes=((40, 30), (24, 36))):
+    """Write two classes of small photographs, of different sizes."""
+    for name, share in (("day", 0.9), ("night", 0.2)):
+        (root / name).mkdir(parents=True)
+        for number in range(10):
+            width, height = sizes[number % len(sizes)]
+            noise = np.random.default_rng(number).integers(0, 40, (height, width, 3)) + 200 * share
+            Image.fromarray(noise.astype(np.uint8)).save(root / name / f"{number}.png")
+    return root
+
+
+def test_the_commands_own_advice_on_sizes_works(tmp_path, capsys):
+    command = ["train", "--data", "image_folder", "--path", str(photographs(tmp_path / "photos"))]
+    command += ["--depth", "8", "--epochs", "2", "--batch-size", "8", "--json"]
+    assert cli.main(command) == 2
+    advice = re.search(r"\((--size \d+)\)", capsys.readouterr().err)[1].split()
+    assert cli.main([*command, *advice]) == 0
+    head, *epochs = lines(capsys)
+    assert head["images"] == {"train": 16, "test": 4, "validation": 0} and len(epochs) == 2
+
+
+def test_every_option_of_a_folder_of_images_is_on_the_command_line(tmp_path, capsys, monkeypatch):
+    from inspect import signature
+
+    from resnet_edu.datasets import DATASETS, image_folder
+
+    folder = str(photographs(tmp_path / "photos"))
+    command = ["train", "--data", "image_folder", "--path", folder, "--depth", "8", "--dry-run"]
+    given = ["--size", "12", "--test-fraction", "0.4", "--split-seed", "3", "--no-flip", "--background", "black"]
+    seen = {}
+    monkeypatch.setitem(
+        DATASETS,
+        "image_folder",
+        wraps(image_folder)(lambda **options: seen.update(options) or image_folder(**options)),
+    )
+    assert cli.main([*command, *given, "--skip-damaged"]) == 0
+    assert seen == {
+        "path": folder, "size": 12, "test_fraction": 0.4, "seed": 3, "flip": False, "background": "black",
+        "skip_damaged": True,
+    }  # fmt: skip
+    assert set(seen) == set(signature(image_folder).parameters)
+    seen.clear()
+    assert cli.main([*command, "--size", "12"]) == 0 and seen == {"path": folder, "size": 12}
+    capsys.readouterr()
+
+
+def test_damaged_images_are_named_and_left_out_if_wished(tmp_path, capsys):
+    folder = photographs(tmp_path / "photos", [(16, 16)])
+    (folder / "day" / "3.png").write_bytes(b"")
+    command = ["train", "--data", "image_folder", "--path", str(folder), "--depth", "8", "--dry-run"]
+    assert cli.main(command) == 2
+    error = capsys.readouterr().err
+    assert f"{folder}/day/3.png" in error and "--skip-damaged" in error
+    assert cli.main([*command, "--skip-damaged"]) == 0
+    assert f"resnet-edu train: note: {folder}: left out 1 image that cannot be read" in capsys.readouterr().err
 
 
 def test_an_unknown_choice_lists_the_choices(capsys):
