@@ -292,7 +292,7 @@ def record_all(
     from joblib import Parallel, delayed
 
     device, bank = device or best_device(), bank or runs.BANK
-    jobs = jobs or (1 if device != "cpu" else os.cpu_count() or 1)
+    jobs = jobs or (os.cpu_count() or 1 if device == "cpu" else 1)
     clock = _Clock(budget)
 
     def due() -> Iterator:
@@ -374,10 +374,10 @@ def best_device() -> str:
 
 
 def _device_name(device) -> str:
-    import torch
+    from resnet_edu.devices import device_name
 
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return device_name(device)
     return f"CPU ({platform.machine()}, one thread)"
 
 

@@ -6,7 +6,7 @@
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -300,8 +300,8 @@ class _Run:
     def _evaluate(self, split: Split) -> tuple[float, float]:
         part = Split(self.processes.share(split.images), self.processes.share(split.labels))
         means = evaluate(self.network, self.data, part)
-        sums = len(part) * torch.tensor([*means, 1.0], dtype=torch.float64, device=split.labels.device)
-        totals = self.processes.total(sums)
+        sums = len(part) * torch.tensor([*means, 1.0], dtype=torch.float64)
+        totals = self.processes.total(sums.to(split.labels.device) if self.processes.count > 1 else sums)
         return (totals[0] / totals[2]).item(), (totals[1] / totals[2]).item()
 
     def _require_finite(self, loss: float) -> None:
@@ -361,15 +361,15 @@ class _Stepper:
         model = nn.SyncBatchNorm.convert_sync_batchnorm(run.network) if config.sync_batch_norm else run.network
         model = self.processes.wrap(model)
         self.model = torch.compile(model) if config.compile else model
-        self.autocast = torch.autocast(
-            device.type, getattr(torch, config.precision), enabled=config.precision != "float32"
-        )
+        reduced = config.precision != "float32"
+        self.autocast = torch.autocast(device.type, getattr(torch, config.precision)) if reduced else nullcontext()
         # float16 gradients underflow without a scale; for the other formats the scaler does nothing.
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
-        # The fused update is the fastest on CPU and GPU; a rate held on the device can change under a CUDA graph.
+        # The fused update is the fastest where there is one; a rate held on the device can change under a CUDA graph.
         rate = torch.tensor(config.learning_rate, device=device) if config.cuda_graph else config.learning_rate
+        fused = True if device.type in ("cpu", "cuda") else None
         self.optimizer = torch.optim.SGD(
-            run.network.parameters(), rate, config.momentum, weight_decay=config.weight_decay, fused=True
+            run.network.parameters(), rate, config.momentum, weight_decay=config.weight_decay, fused=fused
         )
 
     def __call__(self, images: Tensor, labels: Tensor, batch: int, rate: float) -> Tensor:
@@ -457,13 +457,13 @@ def evaluate(network: nn.Module, data: Dataset, split: Split, batch_size: int = 
     """
     was_training = network.training
     network.eval()
-    totals = torch.zeros(2, dtype=torch.float64, device=split.labels.device)  # read once, at the end
+    sums = []  # a batch's loss and errors; read once, at the end, and added up in float64, which not all devices have
     for images, labels in zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True):
         logits: Tensor = network(data.normalize(images))  # (B, classes)
-        totals[0] += F.cross_entropy(logits, labels, reduction="sum")
-        totals[1] += (logits.argmax(1) != labels).sum()
+        wrong = (logits.argmax(1) != labels).sum()
+        sums.append(torch.stack([F.cross_entropy(logits, labels, reduction="sum"), wrong.float()]))
     network.train(was_training)
-    loss, wrong = totals.tolist()
+    loss, wrong = torch.stack(sums).cpu().double().sum(0).tolist()
     return loss / len(split), 100 * wrong / len(split)
 
 

@@ -80,7 +80,7 @@ def run_trials(trials: Iterable[Trial], data: Dataset, jobs: int | None = None) 
 
     trials = list(trials)
     if jobs is None:
-        jobs = 1 if data.device.type == "cuda" else min(os.cpu_count() or 1, len(trials))
+        jobs = min(os.cpu_count() or 1, len(trials)) if data.device.type == "cpu" else 1
     order = sorted(range(len(trials)), key=lambda i: -trials[i].depth)  # the longest first: no late straggler
     # joblib keeps its workers between calls and needs no `if __name__ == "__main__"` in the caller.
     parallel = Parallel(n_jobs=jobs, return_as="generator")

@@ -170,7 +170,7 @@ def test_doctor_finds_what_is_there_and_mends_what_is_not(capsys, monkeypatch, t
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert cli.main(["doctor"]) == 0
     text = capsys.readouterr().out
-    assert "bundled, 1,797 images" in text and "no CUDA device" in text
+    assert "bundled, 1,797 images" in text and "no CUDA device and no Apple GPU" in text
     assert f"not in {tmp_path}" in text and "mend: resnet-edu train --data cifar10 --dry-run" in text
     assert cli.main(["doctor", "--json"]) == 0
     assert {"name", "found", "ok", "needed", "mend"} == set(json.loads(capsys.readouterr().out)[0])

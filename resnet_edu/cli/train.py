@@ -36,7 +36,7 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     group.add_argument("--background", metavar="COLOUR", help="image_folder: under what is transparent (white)")
     group.add_argument("--skip-damaged", action="store_true", default=None, help="image_folder: go on without them")
     group.add_argument("--validation", type=_amount, help="images, or part, of the training set to hold out")
-    group.add_argument("--device", help="cpu, cuda, cuda:1 … (default: the GPU if there is one)")
+    group.add_argument("--device", help="cpu, cuda, cuda:1, mps … (default: the GPU if there is one)")
     group = train.add_argument_group("network")
     group.add_argument("--preset", choices=PRESETS, metavar="NAME", help=f"instead of a depth: {', '.join(PRESETS)}")
     group.add_argument("--depth", type=int, default=20, help="weighted layers, 6n+2 or 9n+2 (default: 20)")

@@ -10,13 +10,12 @@ reads images of your own, ``synthetic`` draws a problem of any size. ``load`` ca
 import inspect
 from collections.abc import Callable
 
-import torch
-
 from resnet_edu.blocks import choose
 from resnet_edu.datasets.base import Dataset, Split
 from resnet_edu.datasets.bundled import digits, synthetic
 from resnet_edu.datasets.downloads import FOLDERS, DownloadError, cifar10, cifar100, data_root, fashion_mnist
 from resnet_edu.datasets.images import image_folder
+from resnet_edu.devices import best_device
 
 __all__ = [
     "DATASETS",
@@ -34,11 +33,6 @@ __all__ = [
     "load",
     "synthetic",
 ]
-
-
-def best_device() -> torch.device:
-    """Return the CUDA device if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 DATASETS: dict[str, Callable[..., Dataset]] = {
