@@ -230,12 +230,46 @@ class _Run:
             raise ValueError(f"precision 'float16' needs a CUDA device, got {device}; use 'bfloat16' or 'float32'")
         if config.cuda_graph and self.processes.count > 1:
             raise ValueError("cuda_graph works in one process alone; leave it out under torchrun")
-        smallest = self.count % config.batch_size or config.batch_size
+        smallest = self._smallest(config.batch_size)
         if smallest < self.processes.count:
             raise ValueError(
                 f"batch_size {config.batch_size} leaves a last batch of {smallest} for {self.processes.count} "
                 "processes; choose another batch_size"
             )
+        if smallest // self.processes.count == 1:
+            self._check_single_image(smallest)
+
+    @torch.no_grad()
+    def _check_single_image(self, smallest: int) -> None:
+        """Raise if batch normalisation would get one number a channel: the last batch's one image, on a map of 1x1."""
+        config, network = self.config, self.network
+        single: list[str] = []
+        hooks = [
+            norm.register_forward_pre_hook(
+                lambda _, args, name=name: single.append(name) if args[0].numel() == args[0].shape[1] else None
+            )
+            for name, norm in network.named_modules()
+            if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
+        ]
+        was_training = network.training
+        try:
+            network.eval()(self.data.normalize(self.data.train.images[:1]))
+        finally:
+            network.train(was_training)
+            for hook in hooks:
+                hook.remove()
+        if not single or (config.sync_batch_norm and smallest > 1):
+            return
+        sizes = [size for size in range(2, 2 * config.batch_size + 2) if self._smallest(size) > self.processes.count]
+        nearest = min(sizes, key=lambda size: abs(size - config.batch_size), default=None)
+        mend = f"choose batch_size={nearest} (--batch-size {nearest}), or larger images" if nearest else "add images"
+        raise ValueError(
+            f"batch_size {config.batch_size} leaves one image in a last batch of {self.count} images, but {single[0]} "
+            f"has maps of 1x1 there, and normalises one number to 0; {mend}"
+        )
+
+    def _smallest(self, batch_size: int) -> int:
+        return self.count % batch_size or min(batch_size, self.count)
 
     def epoch(self, log_every: int | None) -> Iterator[StepRecord]:
         """Make one epoch's steps, yielding after every ``log_every`` of them."""

@@ -224,6 +224,30 @@ def test_a_graphed_step_computes_what_an_eager_one_does(digits, precision):
     assert losses[0] == pytest.approx(losses[1], rel=2e-2)
 
 
+# A last batch of one image
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "batch_size", "advice"),
+    [(4, 65, 64, 63), (1, 65, 64, 63), (4, 64, 1, 2), (4, 11, 5, 4), (4, 23, 11, 10), (8, 65, 64, None)],
+)
+def test_one_image_on_a_map_of_one_pixel_is_refused_before_training(size, count, batch_size, advice):
+    data = synthetic(10, 1, size, train=count, test=20)
+    before = weights(network := small())
+    if advice is None:  # maps of 2x2: four numbers a channel
+        assert len(list(train(network, data, TrainConfig(epochs=1, batch_size=batch_size)))) == 1
+        return
+    with pytest.raises(ValueError, match=rf"leaves one image .*; choose batch_size={advice} \(--batch-size {advice}\)"):
+        next(train(network, data, TrainConfig(epochs=1, batch_size=batch_size)))
+    assert same(before, weights(network)) and not any(module._forward_pre_hooks for module in network.modules())
+    assert len(list(train(network, data, TrainConfig(epochs=1, batch_size=advice)))) == 1
+
+
+def test_one_image_is_enough_without_batch_normalisation():
+    data = synthetic(10, 1, 4, train=65, test=20)
+    assert len(list(train(small(normalization="none"), data, TrainConfig(epochs=1, learning_rate=0.001)))) == 1
+
+
 # Checkpoints
 
 
