@@ -21,6 +21,7 @@ from resnet_edu.datasets import Dataset, Split
 from resnet_edu.distributed import processes
 
 SCHEDULES = ("one-cycle", "paper", "cosine", "constant")
+EXTENDABLE = ("constant", "paper")  # schedules whose runs can be made longer: what was done stays right
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 # A step this small (images x height x width x filters of the first layer) is faster on one thread; measured
@@ -174,15 +175,20 @@ def train(
 
     With ``checkpoint`` the run's state is written to that file after every epoch, before its record is yielded.
     ``resume=True`` goes on from the file if it exists: the stored epochs' records come again, then the new ones,
-    and on the CPU the weights end bit for bit as without the interruption, whenever it came.
+    and on the CPU the weights end bit for bit as without the interruption, whenever it came. With a constant or
+    ``"paper"`` schedule it may have more epochs than the file's run was to have; the learning rate then falls where it
+    was to fall, and stays. The other schedules are planned over all epochs and cannot be made longer.
 
     Under ``torchrun`` every process calls this with the same arguments; ``batch_size`` counts the images of all.
 
     Raises ``DivergedError`` if the loss is not finite (seen at the next record), ``ValueError`` for options that
-    do not fit together, ``FileExistsError`` if ``checkpoint`` exists and ``resume`` is false, and
-    ``CheckpointError`` if the checkpoint is of another run.
+    do not fit together or a ``checkpoint`` in a place that cannot be written, ``FileExistsError`` if ``checkpoint``
+    exists and ``resume`` is false, and ``CheckpointError`` if the checkpoint is of another run, or can no longer be
+    written.
     """
     run = _Run(network, data, config or TrainConfig())
+    if checkpoint is not None and run.processes.is_first:
+        checkpoints.try_place(checkpoint)  # before the first epoch, not after it
     if checkpoint is not None and Path(checkpoint).exists():
         if not resume:
             raise FileExistsError(
@@ -357,6 +363,7 @@ class _Run:
                 "optimizer": self.stepper.optimizer.state_dict(),
                 "scaler": self.stepper.scaler.state_dict(),
                 "step": self.step,
+                "steps": self.steps,
                 "threads": self.threads,
                 "records": [asdict(record) for record in self.records],
             }
@@ -366,17 +373,25 @@ class _Run:
     def restore(self, path: str | Path) -> None:
         """Go back to the state in the file."""
         state = checkpoints.load(path, self.data.device)
-        for name, mine in self._identity().items():
-            stored = state[name]
-            if stored != mine:
-                if name == "config":
-                    changed = [key for key in mine if stored.get(key) != mine[key]]
-                    differences = ", ".join(f"{key} {stored.get(key)!r} (now {mine[key]!r})" for key in changed)
-                else:
-                    differences = "other images"
-                raise checkpoints.CheckpointError(
-                    f"{path} is of another run: {name} had {differences}; use the same, or start a new run"
-                )
+        stored = state["config"]
+        mine = asdict(self.config)
+        epochs, done = stored["epochs"], len(state["records"])
+        changed = [key for key in mine if key != "epochs" and stored.get(key) != mine[key]]
+        if changed or state["data"] != self.data.checksum:
+            differences = ", ".join(f"{key} {stored.get(key)!r} (now {mine[key]!r})" for key in changed)
+            raise checkpoints.CheckpointError(
+                f"{path} is of another run: it had {differences or 'other images'}; use the same, or start a new run"
+            )
+        if self.config.epochs < done:
+            raise checkpoints.CheckpointError(f"{path} holds {done} epochs already; ask for as many or more")
+        if self.config.epochs != epochs and self.config.schedule not in EXTENDABLE:
+            raise checkpoints.CheckpointError(
+                f"{path} is of a run of {epochs} epochs (now {self.config.epochs}), and schedule "
+                f"{self.config.schedule!r} plans the learning rate over all of them: its {done} epochs done would "
+                f"have had other rates; start a new run (those of schedule "
+                f"{' and '.join(map(repr, EXTENDABLE))} can be made longer)"
+            )
+        self.steps = state.get("steps", epochs * self.steps // self.config.epochs)  # the schedule stays as planned
         try:
             self.network.load_state_dict(state["network"])
         except RuntimeError as error:

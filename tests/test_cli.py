@@ -1,5 +1,7 @@
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from functools import wraps
@@ -149,6 +151,79 @@ def test_a_failed_run_has_status_1(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("torchvision.datasets.CIFAR10.download", lambda self: (_ for _ in ()).throw(OSError("cut")))
     assert cli.main(["train", "--data", "cifar10"]) == 1
     assert "could not be downloaded" in capsys.readouterr().err
+
+
+FILES = """
+import sys
+from resnet_edu import cli
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def run_command(*arguments, **options):
+    return subprocess.run([sys.executable, "-c", FILES, *map(str, arguments)], text=True, **options)
+
+
+def test_output_into_head_ends_quietly():
+    reader, writer = os.pipe()
+    os.close(reader)  # as head does once it has its lines
+    for command in (["runs", "list"], ["train", "--help"]):
+        done = run_command(*command, stdout=writer, stderr=subprocess.PIPE)
+        assert done.returncode in ((141,) if command == ["runs", "list"] else (0, 141)) and done.stderr == ""
+    os.close(writer)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_output_onto_a_full_disk_is_one_sentence():
+    with open("/dev/full", "w") as full:
+        done = run_command("runs", "list", stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("resnet-edu") and line.endswith("No space left on device")
+
+
+def test_a_checkpoint_on_a_full_disk_is_one_sentence_and_the_old_one_stays(tmp_path):
+    import resource
+
+    def limit():  # the system refuses files larger than this, as a full disk does
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    file = tmp_path / "run.pt"
+    command = ["train", "--depth", "8", "--epochs", "3", "--schedule", "constant", "--checkpoint", file]
+    assert cli.main([*map(str, command), "--epochs", "1"]) == 0
+    before = file.read_bytes()
+    done = run_command(*command, "--resume", preexec_fn=limit, capture_output=True)
+    assert done.returncode == 1 and file.read_bytes() == before
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("resnet-edu")]
+    assert f"the checkpoint {file} could not be written (File too large); the one before is still there" in line
+    assert "Traceback" not in done.stderr and os.listdir(tmp_path) == ["run.pt"]
+    assert run_command(*command, "--resume", capture_output=True).returncode == 0  # and it can go on
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "sentence"),
+    [
+        (PermissionError(13, "Permission denied", "/photos/cat"), 2, "Permission denied: /photos/cat"),
+        (NotADirectoryError(20, "Not a directory", "/photos.zip"), 2, "Not a directory: /photos.zip"),
+        (OSError(28, "No space left on device", "/data/x"), 1, "No space left on device: /data/x"),
+        (OSError(5, "Input/output error"), 1, "Input/output error"),
+    ],
+)
+def test_what_the_system_refuses_is_one_sentence(capsys, monkeypatch, error, status, sentence):
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr("resnet_edu.datasets.load", refuse)
+    assert cli.main(["train"]) == status
+    assert capsys.readouterr().err == f"resnet-edu train: {sentence}\n"
+
+
+def test_a_checkpoint_in_place_of_a_folder_or_in_none_is_refused(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for place, message in ((tmp_path, "got the folder"), (tmp_path / "file" / "x.pt", "name another place")):
+        assert cli.main(["train", "--depth", "8", "--epochs", "1", "--checkpoint", str(place)]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_stopping_by_hand_says_how_to_go_on(tmp_path, capsys, monkeypatch):
