@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_edu import checkpoint as checkpoints
+from resnet_edu import devices
+from resnet_edu.accounting import activation_memory
 from resnet_edu.blocks import choose
 from resnet_edu.datasets import Dataset, Split
 from resnet_edu.distributed import processes
@@ -27,6 +29,7 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 # A step this small (images x height x width x filters of the first layer) is faster on one thread; measured
 # with `python -m benchmarks.training --threads`.
 ONE_THREAD_BELOW = 50_000
+EVALUATED_PIXELS = 2**22  # in one batch of evaluation: 1,024 images of 64x64
 
 
 class DivergedError(RuntimeError):
@@ -242,8 +245,32 @@ class _Run:
                 f"batch_size {config.batch_size} leaves a last batch of {smallest} for {self.processes.count} "
                 "processes; choose another batch_size"
             )
+        self._check_memory()
         if smallest // self.processes.count == 1:
             self._check_single_image(smallest)
+
+    def _check_memory(self) -> None:
+        """Raise if a step needs more memory than the device has free: the batch's activations, gradients, momentum."""
+        network, config = self.network, self.config
+        free, images = devices.free_memory(self.data.device), self.data.train.images
+        shares = -(-min(config.batch_size, self.count) // self.processes.count)
+        filters = sum(conv.out_channels for conv in network.modules() if isinstance(conv, nn.Conv2d))
+        if free is None or 16 * shares * images[0, 0].numel() * filters < free // 2:
+            return  # no map is larger than an image, and no layer keeps it four times: the usual case takes no time
+        own = 2 * sum(parameter.nbytes for parameter in network.parameters())  # gradients and momentum
+        kept = activation_memory(network, tuple(images.shape[1:]), shares) // (
+            1 if config.precision == "float32" else 2
+        )
+        if own + kept <= free:
+            return
+        fits = int(0.9 * (free - own) / (kept / shares)) * self.processes.count
+        mend = f"choose batch_size={fits} (--batch-size {fits})" if fits > 0 else "choose smaller images"
+        whole, batch, momentum, there, left = map(devices.in_gib, (own + kept, kept, own, images.nbytes, free))
+        raise ValueError(
+            f"a step needs about {whole} on {self.data.device} beside the images ({there}) and the weights: {batch} "
+            f"for a batch of {shares} images, {momentum} for gradients and momentum; {left} are free; {mend}, or a "
+            "smaller network"
+        )
 
     @torch.no_grad()
     def _check_single_image(self, smallest: int) -> None:
@@ -285,7 +312,8 @@ class _Run:
         order = torch.Generator().manual_seed(_seed(config.seed, number, 0))
         augmentation = torch.Generator(data.device).manual_seed(_seed(config.seed, number, 1))
         dropout_state = _seed(config.seed, number, 2 + self.processes.rank)
-        batches = torch.randperm(self.count, generator=order).to(data.device).split(config.batch_size)
+        # Numbers are where the images are, which may be the host.
+        batches = torch.randperm(self.count, generator=order).to(data.train.images.device).split(config.batch_size)
         self.totals = torch.zeros(2, device=data.device)  # loss and errors, read once: no wait for the device inside
         self.started = time.perf_counter()
         since = torch.zeros_like(self.totals)
@@ -294,11 +322,13 @@ class _Run:
             with _compute(self.threads, data.device, dropout_state) as random:
                 self.network.train()
                 for batch in chunk:
-                    # index_select, for images[batch] takes twenty times as long
-                    images = data.train.images.index_select(0, batch)  # (B, C, H, W) uint8
+                    images = data.train.take_images(batch)  # (B, C, H, W) uint8
                     if config.augment:
                         images = data.augment(images, augmentation)
-                    images, targets = self.processes.share(images), self.processes.share(labels[batch])
+                    images, targets = (
+                        self.processes.share(images),
+                        self.processes.share(labels[batch.to(labels.device)]),
+                    )
                     images = data.normalize(images)  # (B / processes, C, H, W) float32
                     if config.channels_last:
                         images = images.contiguous(memory_format=torch.channels_last)
@@ -499,11 +529,13 @@ class _GraphStepper(_Stepper):
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, data: Dataset, split: Split, batch_size: int = 1024) -> tuple[float, float]:
+def evaluate(network: nn.Module, data: Dataset, split: Split, batch_size: int | None = None) -> tuple[float, float]:
     """Return mean loss in nats and error in percent on ``split``, in evaluation mode.
 
-    Batch normalisation uses its running statistics. The network's mode is restored afterwards.
+    Batch normalisation uses its running statistics. The network's mode is restored afterwards. By default 1,024 images
+    go at once, or fewer where they are large.
     """
+    batch_size = batch_size or max(1, min(1024, EVALUATED_PIXELS // split.images[0, 0].numel()))
     was_training = network.training
     network.eval()
     sums = []  # a batch's loss and errors; read once, at the end, and added up in float64, which not all devices have

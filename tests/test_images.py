@@ -302,6 +302,14 @@ def test_a_folder_that_may_not_be_read_is_an_error(tmp_path, monkeypatch):
         image_folder(tmp_path)
 
 
+def test_images_that_do_not_fit_into_memory_are_refused_before_they_are_read(tmp_path, monkeypatch):
+    write_tree(tmp_path, {"a": 5, "b": 5}, size=(40, 30))
+    monkeypatch.setattr("resnet_edu.devices.free_memory", lambda device: 10 * 3 * 200)
+    with pytest.raises(ValueError, match=r"10 images of 40x30 take .* are free; give .*size=10 \(--size 10\)"):
+        image_folder(tmp_path)
+    assert image_folder(tmp_path, size=10).train.images.shape[2:] == (10, 10)
+
+
 # --- pictures as a viewer shows them ----------------------------------------------------------------------------------
 
 

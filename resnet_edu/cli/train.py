@@ -123,11 +123,12 @@ def _data(options: argparse.Namespace):
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         data = load(options.data, **{name: value for name, value in settings.items() if value is not None})
+        if options.validation is not None:
+            data = data.hold_out(options.validation)
+        data = data.to(own_device(options.device))
     for note in notes:
         print(f"resnet-edu train: note: {note.message}", file=sys.stderr)
-    if options.validation is not None:
-        data = data.hold_out(options.validation)
-    return data.to(own_device(options.device))
+    return data
 
 
 def _network(options: argparse.Namespace, data):

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import operator
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -10,6 +11,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 import torch
 from torch import Tensor
+
+from resnet_edu import devices
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,19 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def to(self, device: torch.device | str) -> "Split":
-        """Return the split on ``device``."""
-        return Split(self.images.to(device), self.labels.to(device))
+    def to(self, device: torch.device | str, images: torch.device | str | None = None) -> "Split":
+        """Return the split on ``device``; its images on another one if ``images`` names it."""
+        return Split(self.images.to(images or device), self.labels.to(device))
+
+    def take_images(self, numbers: Tensor) -> Tensor:
+        """Return the images of these numbers ``(B,)`` as ``(B, C, H, W)`` uint8, where the labels are.
+
+        ``numbers`` are where the images are kept.
+        """
+        chosen = self.images.index_select(0, numbers)  # images[numbers] takes twenty times as long
+        if self.images.is_pinned():
+            chosen = chosen.pin_memory()  # so that the copy goes on while the device computes
+        return chosen.to(self.labels.device, non_blocking=True)
 
 
 @dataclass(frozen=True)
@@ -61,8 +74,8 @@ class Dataset:
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors are."""
-        return self.train.images.device
+        """Where networks for these images compute: where the labels are, and the images unless they do not fit."""
+        return self.train.labels.device
 
     @cached_property  # the images do not change, and a run names them in every checkpoint
     def checksum(self) -> str:
@@ -75,9 +88,27 @@ class Dataset:
         return digest.hexdigest()[:16]
 
     def to(self, device: torch.device | str) -> "Dataset":
-        """Return the data set on ``device``."""
-        validation = self.validation and self.validation.to(device)
-        return replace(self, train=self.train.to(device), test=self.test.to(device), validation=validation)
+        """Return the data set on ``device``.
+
+        Images that would take more than half of what is free there stay in the host's memory, pinned for CUDA, and a
+        warning says so; ``normalize`` and ``Split.take_images`` then bring a batch at a time to the device.
+        """
+        device = torch.device(device)
+        splits = {"train": self.train, "test": self.test, "validation": self.validation}
+        splits = {name: split for name, split in splits.items() if split is not None}
+        size = sum(split.images.nbytes for split in splits.values())
+        free = devices.free_memory(device) if device.type != self.train.images.device.type else None
+        if free is None or 2 * size <= free:
+            return replace(self, **{name: split.to(device) for name, split in splits.items()})
+        warnings.warn(
+            f"the images of {self.name} take {devices.in_gib(size)} and stay in the host's memory: {device} has "
+            f"{devices.in_gib(free)} free",
+            stacklevel=2,
+        )
+        moved = {name: split.to(device, images="cpu") for name, split in splits.items()}
+        if device.type == "cuda":
+            moved = {name: Split(split.images.pin_memory(), split.labels) for name, split in moved.items()}
+        return replace(self, **moved)
 
     def hold_out(self, amount: float | int, seed: int = 0) -> "Dataset":
         """Return the data set with a part of ``train`` moved to ``validation``; the test set stays untouched.
@@ -132,7 +163,12 @@ class Dataset:
         return crops.index_select(0, number * padded.stride(0) + top * padded.stride(2) + left)  # (N, C, H, W)
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Return uint8 images ``(N, C, H, W)`` as float32 with the training set's mean 0 and deviation 1."""
+        """Return uint8 images ``(N, C, H, W)`` as float32 with the training set's mean 0 and deviation 1.
+
+        They come out where they are, or on the data set's device if they were kept by the host.
+        """
+        if images.device == self.train.images.device != self.device:  # kept by the host; see to
+            images = images.to(self.device, non_blocking=True)
         mean = _per_channel(self.mean, torch.float32, images.device)
         return (images - mean) / _per_channel(self.std, torch.float32, images.device)
 
@@ -169,8 +205,8 @@ def statistics(name: str, images: Tensor) -> tuple[tuple[float, ...], tuple[floa
 
 def take(split: Split, indices: np.ndarray) -> Split:
     """Return the split's images and labels of these numbers."""
-    chosen = torch.from_numpy(indices).to(split.labels.device)
-    return Split(split.images[chosen], split.labels[chosen])
+    chosen = torch.from_numpy(indices)
+    return Split(split.images[chosen.to(split.images.device)], split.labels[chosen.to(split.labels.device)])
 
 
 def split_off(whole: Split, test_fraction: float, seed: int, classes: Sequence[str]) -> tuple[Split, Split]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resnet_edu import devices
 from resnet_edu.datasets.base import Dataset, Split, assemble, split_off
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def _read_images(
             if picture is not None:
                 first = file, (picture.values if isinstance(picture, pictures.Deep) else picture).shape[:2]
                 break
+        _check_memory(len(files), *(first[1] if first else (1, 1)))
         pixels = np.empty((len(files), 3, *(first[1] if first else (1, 1))), np.uint8)
         _in_threads(len(files), lambda number: place(number, read(files[number])))
     order = sorted(deep)
@@ -161,6 +163,16 @@ def _read_images(
     if damaged:
         pixels = pixels[[number for number, file in enumerate(files) if file not in damaged]]
     return torch.from_numpy(pixels), {file: damaged[file] for file in files if file in damaged}
+
+
+def _check_memory(count: int, height: int, width: int) -> None:
+    free, needed = devices.free_memory(torch.device("cpu")), 3 * count * height * width
+    if free is not None and needed > free:
+        size = max(1, int((0.5 * free / (3 * count)) ** 0.5))
+        raise ValueError(
+            f"{count:,} images of {width}x{height} take {devices.in_gib(needed)}, and {devices.in_gib(free)} are free; "
+            f"give a smaller size, for example size={size} (--size {size})"
+        )
 
 
 def _in_threads(count: int, work) -> None:
