@@ -50,13 +50,14 @@ def jacobians(network: nn.Module, data: Dataset, seed: int) -> dict:
     """Return singular values of the blocks' Jacobians and of their product, geometric means over four test images.
 
     ``largest`` and ``median`` have one number a block, ``product`` eleven quantiles from the largest to the smallest;
-    ``product_largest`` and ``product_median`` are two of them. Values below 1e-12 count as that.
+    ``product_largest`` and ``product_median`` are two of them. Values below 1e-12 count as that. ``kept`` is the share
+    of the product's directions above 0.01, from 0 to 1, a mean over the images.
     """
     network = recalibrate(network, _calibration(data))
-    largest, median, whole = block_spectra(network, data.normalize(_some(data.test, 4).images))
+    largest, median, whole, kept = block_spectra(network, data.normalize(_some(data.test, 4).images))
     return {
         "largest": largest, "median": median, "product": whole,
-        "product_largest": whole[0], "product_median": whole[5],
+        "product_largest": whole[0], "product_median": whole[5], "kept": kept,
     }  # fmt: skip
 
 
