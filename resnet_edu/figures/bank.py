@@ -7,8 +7,11 @@ from html import escape
 
 import numpy as np
 
-from resnet_edu.figures import DASHES, MARKERS, OFF, ON, OTHERS, Figure, Table, _label_ends, mean_sd
-from resnet_edu.runs import Runs, load
+from resnet_edu.figures import DASHES, MARKERS, OFF, ON, OTHERS, Figure, Table, _label_ends
+from resnet_edu.runs import Runs, load, outcome, scatters
+
+# What a caption adds where a cell of its table shows a sample that scatters.
+SCATTERED = " Where the seeds scatter widely: median (lowest to highest)."
 
 
 def styles(groups: Mapping[str, Runs]) -> dict[str, dict]:
@@ -113,7 +116,8 @@ class Quote:
 
     def __init__(self, runs: Runs, metric: str, digits: int = 1, unit: str = ""):
         values = runs.last(metric).values
-        self.text = mean_sd(values, digits) + unit if len(values) else "diverged"
+        self.scatters = scatters(values)
+        self.text = outcome(values, f".{digits}f") + unit if len(values) else "diverged"
         self.source = {
             "experiment": runs.experiment,
             "cell": runs.cell,
@@ -144,13 +148,14 @@ class Quote:
 def table(
     groups: Mapping[str, Runs], metrics: Mapping[str, str], caption: str, digits: int = 1, first: str = "network"
 ) -> Table:
-    """Return a row a group and a column a metric (``{"training error (%)": "train_error"}``): mean ± deviation."""
+    """Return a row a group and a column a metric (``{"training error (%)": "train_error"}``): see ``runs.outcome``."""
     rows = []
     for label, runs in groups.items():
         sample = runs.last(next(iter(metrics.values())))
         lost = f" ({sample.diverged} more diverged)" if sample.diverged else ""
         rows.append((label, *(Quote(runs, metric, digits) for metric in metrics.values()), f"{sample.n}{lost}"))
-    return Table([first, *metrics, "seeds"], rows, f"{caption} {source(groups)}")
+    wide = SCATTERED if any(getattr(cell, "scatters", False) for row in rows for cell in row) else ""
+    return Table([first, *metrics, "seeds"], rows, f"{caption}{wide} {source(groups)}")
 
 
 def spread(groups: Mapping[str, Runs]) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from resnet_edu import paper
-from resnet_edu.figures import Figure, Table, mean_sd, styles_by_name
-from resnet_edu.figures.bank import seed_count, source, styles
-from resnet_edu.runs import Runs
+from resnet_edu.figures import Figure, Table, styles_by_name
+from resnet_edu.figures.bank import SCATTERED, seed_count, source, styles
+from resnet_edu.runs import Runs, outcome, scatters
 
 
 def number(value: float) -> str:
@@ -134,16 +134,17 @@ SHORTCUT_ROWS = (
 
 def shortcut_table(runs: Runs, depths: Sequence[int], caption: str) -> Table:
     """Return the experiment ``shortcut-mixings`` beside He et al. 2016, Table 1: errors (percent), mean ± deviation."""
-    rows = []
+    rows, wide = [], False
     for name, key, settings in SHORTCUT_ROWS:
         printed = paper.HE2016_TABLE_1[key].value
         cells = ["fail" if printed is None else f"{printed:.2f}"]
         for depth in depths:
             for metric in ("train_error", "test_error"):
                 sample = runs.where(depth=depth, **settings).last(metric)
-                cells.append("diverged" if sample.diverged and not sample.n else mean_sd(sample.values))
+                cells.append("diverged" if sample.diverged and not sample.n else outcome(sample.values))
+                wide |= scatters(sample.values)
         rows.append((name, *cells))
     columns = [f"{kind}, {depth} layers" for depth in depths for kind in ("training", "test")]
     every = {"": runs}
-    caption = f"{caption} Mean ± standard deviation of {seed_count(every)} seeds. {source(every)}"
+    caption = f"{caption} Mean ± standard deviation of {seed_count(every)} seeds.{SCATTERED * wide} {source(every)}"
     return Table(["shortcut", "paper: test, 110 layers", *columns], rows, caption)
