@@ -5,17 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from resnet_edu import paper
-from resnet_edu.figures import Figure, Table, styles_by_name
+from resnet_edu.figures import OFF, ON, Figure, Table, styles_by_name
 from resnet_edu.figures.bank import SCATTERED, seed_count, source, styles
 from resnet_edu.runs import Runs, outcome, scatters
-
-
-def number(value: float) -> str:
-    """Return a number of two or three digits for prose and tables, a power of ten written out."""
-    if value == 0 or 0.01 <= abs(value) < 10_000:
-        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
-    digits, _, power = f"{value:.1e}".partition("e")
-    return f"{digits}·10{str(int(power)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+from resnet_edu.runs import short as number
 
 
 def profiles(
@@ -100,6 +93,34 @@ def by_depth(
     kind = "Geometric mean" if log else "Mean"
     caption = f"{caption} {kind} and range of {seed_count(groups)} seeds. {source(groups)}"
     return Figure(draw, caption, alt, size=(6.4, 4.0))
+
+
+def ellipses(chains: Mapping[str, Mapping[str, np.ndarray]], caption: str, alt: str) -> Figure:
+    """Return what matrices ``(2, 2)`` make of a circle, a row for each chain and a column for each of its matrices.
+
+    Each ellipse is drawn in units of its longer half-axis, which is the first singular value; both are printed.
+    """
+    angles = np.linspace(0, 2 * np.pi, 200)
+    circle = np.stack([np.cos(angles), np.sin(angles)])  # (2, points)
+
+    def draw(canvas, ink):
+        columns = len(next(iter(chains.values())))
+        grid = canvas.subplots(len(chains), columns, squeeze=False)
+        for row, (name, matrices), colour, dash in zip(grid, chains.items(), (OFF, ON), ("--", "-"), strict=False):
+            for ax, (title, matrix) in zip(row, matrices.items(), strict=True):
+                left, values, _ = np.linalg.svd(matrix)
+                image = matrix @ circle / values[0]
+                ax.plot(*circle, color=ink["soft"], lw=0.8, ls=":")
+                ax.fill(*image, color=colour, alpha=0.15, lw=0)
+                ax.plot(*image, color=colour, lw=2, ls=dash)
+                for axis, value in zip(left.T, values, strict=True):
+                    ax.plot(*np.outer(axis, (0, value / values[0])), color=colour, lw=1.2)
+                ax.set_title(f"{title}\nσ₁ = {number(values[0])}, σ₂ = {number(values[1])}", fontsize=10)
+                ax.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal", xticks=[], yticks=[])
+                ax.grid(False)
+            row[0].set_ylabel(name)
+
+    return Figure(draw, caption, alt, size=(6.4, 2.5 * len(chains)))
 
 
 def traces(series: Mapping[str, np.ndarray], caption: str, alt: str, xlabel: str) -> Figure:
