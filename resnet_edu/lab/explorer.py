@@ -128,7 +128,7 @@ def figure(found: list[Spectrum], title: str):
     )
     alt = (
         f"Singular values of the product: the largest is {first.product[0]:.3g} at step {first.step} and "
-        f"{last.product[0]:.3g} at step {last.step}. It keeps {100 * first.kept:.0f} % of the directions above 0.01, then "
+        f"{last.product[0]:.3g} at step {last.step}. It keeps {100 * first.kept:.0f} % of the directions, then "
         f"{100 * last.kept:.0f} %."
     )
     return Figure(draw, caption, alt, size=(7.2, 3.4))
