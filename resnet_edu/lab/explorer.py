@@ -101,12 +101,12 @@ def figure(found: list[Spectrum], title: str):
     """Return the spectra as a ``resnet_edu.figures.Figure``: blocks on the left, their product on the right."""
     from matplotlib import colormaps
 
-    from resnet_edu.figures import Figure
+    from resnet_edu.figures import Figure, panels
 
     first, last = found[0], found[-1]
 
     def draw(canvas, ink):
-        left, right = canvas.subplots(1, 2)
+        left, right = panels(canvas, 2)
         low, high = (0.0, 0.55) if ink["paper"] == "#ffffff" else (0.4, 1.0)  # at least 3:1 against the paper
         for number, one in enumerate(found):
             colour = colormaps["viridis"](low + (high - low) * number / max(1, len(found) - 1))
@@ -129,7 +129,7 @@ def figure(found: list[Spectrum], title: str):
         f"Singular values of the product: the largest is {first.product[0]:.3g} at step {first.step} and "
         f"{last.product[0]:.3g} at step {last.step}; the median is {first.product[5]:.3g}, then {last.product[5]:.3g}."
     )
-    return Figure(draw, caption, alt, size=(7.2, 3.4))
+    return Figure(draw, caption, alt, size=(7.2, 3.4), narrow=6.4)
 
 
 def explorer():
