@@ -33,7 +33,7 @@ def open_page(browser, html):
 
 
 FOLDERS = [ROOT / "book" / kind for kind in ("chapters", "exercises", "appendix")]
-PROSE = [path for folder in FOLDERS for path in folder.iterdir() if path.is_file()]
+PROSE = [path for folder in FOLDERS for path in folder.iterdir() if path.suffix in (".md", ".ipynb")]
 
 # Every page of the table of contents, and those that the tool adds.
 TOC = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
