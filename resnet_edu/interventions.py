@@ -224,6 +224,47 @@ def lesion_study(network: nn.Module, data: Dataset, split: Split, calibration: T
     )
 
 
+def random_cuts(network: nn.Module, members: int = 40, spared: Iterable[int] = (), seed: int = 0) -> list[list[int]]:
+    """Return for each of ``members`` sub-networks the blocks to delete: a fair coin for every block not ``spared``."""
+    coin, spared = np.random.default_rng(seed), set(spared)
+    free = [index for index in range(len(network.blocks)) if index not in spared]
+    return [[index for index in free if coin.random() < 0.5] for _ in range(members)]
+
+
+@dataclass(frozen=True)
+class Vote:
+    """Errors in percent: of each sub-network alone ``(members,)``, and of their averaged answers."""
+
+    members: np.ndarray
+    together: float
+
+
+@torch.no_grad()
+def vote(
+    network: nn.Module,
+    data: Dataset,
+    split: Split,
+    cuts: Sequence[Sequence[int]],
+    calibration: Tensor | None = None,
+) -> Vote:
+    """Return how sub-networks, each without the blocks of one of ``cuts``, err alone and by a vote on ``split``.
+
+    The vote averages their softmax outputs. That is what an ensemble does; the unravelled view of Veit et al. 2016
+    sums features inside one network instead. Evaluation mode with the running statistics of the intact network, or,
+    with ``calibration`` (normalised training images ``(N, C, H, W)``), each sub-network with its own.
+    """
+    images, answers = data.normalize(split.images), []
+    for cut in cuts:
+        member = delete_blocks(network, cut).eval()
+        if calibration is not None:
+            member = recalibrate(member, calibration)
+        answers.append(member(images).softmax(1))
+    stacked = torch.stack(answers)  # (members, N, classes)
+    wrong = (stacked.argmax(2) != split.labels).double().mean(1)
+    together = (stacked.mean(0).argmax(1) != split.labels).double().mean()
+    return Vote(100 * wrong.cpu().numpy(), 100 * together.item())
+
+
 def _altered(network: nn.Module, blocks: int | Iterable[int] | None, **factors: float) -> nn.Module:
     indices = _indices(network, blocks)
     network = copy.deepcopy(network)

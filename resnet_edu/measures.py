@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from resnet_edu.datasets import Dataset, Split
-from resnet_edu.interventions import delete_blocks, lesion_study, shuffle_blocks
-from resnet_edu.landscape import loss_surface, random_direction
+from resnet_edu.interventions import delete_blocks, lesion_study, random_cuts, shuffle_blocks, vote
+from resnet_edu.landscape import curvature, loss_surface, moved, random_direction
 from resnet_edu.probes import (
     block_spectra,
     gradient_correlation,
@@ -27,6 +27,7 @@ BATCH = 128  # training images of one gradient or response
 CALIBRATION = 512  # training images from which statistics are taken anew
 POINTS = 256  # on the line between two images
 DRAWS = 5  # random choices of blocks for each number of them
+MEMBERS = 40  # random sub-networks that vote
 SIDE = 41  # points along each direction of a loss surface
 SURFACE_IMAGES = 256
 
@@ -50,13 +51,14 @@ def jacobians(network: nn.Module, data: Dataset, seed: int) -> dict:
     """Return singular values of the blocks' Jacobians and of their product, geometric means over four test images.
 
     ``largest`` and ``median`` have one number a block, ``product`` eleven quantiles from the largest to the smallest;
-    ``product_largest`` and ``product_median`` are two of them. Values below 1e-12 count as that.
+    ``product_largest`` and ``product_median`` are two of them. Values below 1e-12 count as that. ``kept`` is the share
+    of the product's directions above 0.01, from 0 to 1, a mean over the images.
     """
     network = recalibrate(network, _calibration(data))
-    largest, median, whole = block_spectra(network, data.normalize(_some(data.test, 4).images))
+    largest, median, whole, kept = block_spectra(network, data.normalize(_some(data.test, 4).images))
     return {
         "largest": largest, "median": median, "product": whole,
-        "product_largest": whole[0], "product_median": whole[5],
+        "product_largest": whole[0], "product_median": whole[5], "kept": kept,
     }  # fmt: skip
 
 
@@ -118,6 +120,39 @@ def shuffles(network: nn.Module, data: Dataset, seed: int) -> dict:
     return {"rows": rows, "once": float(np.mean([error for swaps, _, error in rows if swaps == 1]))}
 
 
+def votes(network: nn.Module, data: Dataset, seed: int) -> dict:
+    """Return test errors (percent) of 40 random sub-networks and of their votes (``interventions.vote``).
+
+    ``member`` is the median of the sub-networks, ``vote`` the error of their averaged answers; ``fresh_…`` with
+    statistics taken anew for each; ``…_inner`` if the first block and those that change the shape are never cut.
+    """
+    calibration, blocks = _calibration(data), network.blocks
+    spared = [i for i, block in enumerate(blocks) if i == 0 or not block.downsample.is_identity]
+    found = {"intact": evaluate(network, data, data.test)[1]}
+    for suffix, kept in (("", ()), ("_inner", spared)):
+        cuts = random_cuts(network, MEMBERS, kept, seed)
+        for prefix, images in (("", None), ("fresh_", calibration)):
+            one = vote(network, data, data.test, cuts, images)
+            found[f"{prefix}member{suffix}"] = float(np.median(one.members))
+            found[f"{prefix}vote{suffix}"] = one.together
+    return found
+
+
+def hessian(network: nn.Module, data: Dataset, seed: int) -> dict:
+    """Return extreme eigenvalues of the training loss's Hessian on 128 images (Li et al. 2018, section 6.2).
+
+    ``eigenvalues`` has rows (smallest, largest): at the trained weights, and half a step along two filter-normalised
+    directions, both ways; ``ratio`` their absolute ratios, ``centre`` the first of these, ``half`` the mean of the
+    others.
+    """
+    split = _some(data.train, BATCH)
+    rows = [curvature(network, data, split)]
+    for direction in (random_direction(network, 2 * seed + number) for number in (0, 1)):
+        rows += [curvature(moved(network, direction, step), data, split) for step in (-0.5, 0.5)]
+    ratio = [abs(smallest / largest) for smallest, largest in rows]
+    return {"eigenvalues": rows, "ratio": ratio, "centre": ratio[0], "half": float(np.mean(ratio[1:]))}
+
+
 def surface(network: nn.Module, data: Dataset, seed: int) -> dict:
     """Return the training loss on a grid along two filter-normalised directions (Li et al. 2018).
 
@@ -162,5 +197,7 @@ MEASURES: dict[str, Callable[[nn.Module, Dataset, int], dict]] = {
     "correlation": correlation,
     "lesions": lesions,
     "shuffles": shuffles,
+    "votes": votes,
+    "hessian": hessian,
     "surface": surface,
 }
