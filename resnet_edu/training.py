@@ -5,7 +5,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -51,6 +51,8 @@ class TrainConfig:
     learning_rate: float = _option(0.1, "peak learning rate", "He et al. 2015, section 4.2")
     momentum: float = _option(0.9, "momentum of SGD", "He et al. 2015, section 4.2")
     weight_decay: float = _option(1e-4, "L2 weight decay on all parameters", "He et al. 2015, section 4.2")
+    clip_norm: float = _option(0.0, "largest norm of a step's whole gradient, 0: no limit", "Pascanu et al. 2013")
+    layer_step: float = _option(0.0, "each layer's gradient, relative to its weights; 0: as it is", "You et al. 2017")
     schedule: str = _option("one-cycle", "course of the learning rate", "Smith and Topin 2018, for a short budget")
     warmup_steps: int = _option(0, "steps at warmup_learning_rate first", "He et al. 2015: about 400 for 110 layers")
     warmup_learning_rate: float = _option(0.01, "learning rate of the warm-up", "He et al. 2015, section 4.2")
@@ -73,6 +75,10 @@ class TrainConfig:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be a positive number, got {value!r}")
+        for name in ("clip_norm", "layer_step"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} must be a positive number, or 0 to leave it out, got {value!r}")
         for name in ("momentum", "weight_decay"):
             value = getattr(self, name)
             if not 0 <= value < 1:
@@ -332,6 +338,8 @@ class _Run:
         state = checkpoints.load(path, self.data.device)
         for name, mine in self._identity().items():
             stored = state[name]
+            if name == "config":
+                stored = asdict(TrainConfig()) | stored  # written before an option existed: it had the default
             if stored != mine:
                 if name == "config":
                     changed = [key for key in mine if stored.get(key) != mine[key]]
@@ -355,7 +363,7 @@ class _Stepper:
 
     def __init__(self, run: _Run):
         config, device = run.config, run.data.device
-        self.processes, self.device = run.processes, device
+        self.processes, self.device, self.config = run.processes, device, config
         model = nn.SyncBatchNorm.convert_sync_batchnorm(run.network) if config.sync_batch_norm else run.network
         model = self.processes.wrap(model)
         self.model = torch.compile(model) if config.compile else model
@@ -391,10 +399,21 @@ class _Stepper:
         self.optimizer.zero_grad()
         # The processes' gradients are averaged, so the mean over all images takes their number as a factor.
         self.scaler.scale(loss * (self.processes.count / batch)).backward()
+        self.limit_gradients()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         with torch.no_grad():
             return torch.stack([loss.detach(), (logits.argmax(1) != labels).sum().float()])
+
+    def limit_gradients(self) -> None:
+        """Change the gradients as ``clip_norm`` and ``layer_step`` ask; weight decay is added after it."""
+        if self.config.clip_norm or self.config.layer_step:
+            self.scaler.unscale_(self.optimizer)
+            parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+            if self.config.layer_step:
+                normalize_layers(parameters, self.config.layer_step)
+            if self.config.clip_norm:
+                nn.utils.clip_grad_norm_(parameters, self.config.clip_norm)
 
     def restore(self, optimizer: dict, scaler: dict) -> None:
         """Go back to a stored state."""
@@ -445,6 +464,20 @@ class _GraphStepper(_Stepper):
             for parameter, buffer in zip(self.network.parameters(), momenta, strict=True):
                 kept = self.optimizer.state[parameter]["momentum_buffer"]
                 kept.zero_() if buffer is None else kept.copy_(buffer)
+
+
+@torch.no_grad()
+def normalize_layers(parameters: Iterable[nn.Parameter], size: float) -> None:
+    """Give every gradient the same length for its parameter: ``size`` times the parameter's norm.
+
+    Vectors (scales, shifts, biases, many of which start at 0) count as if their entries were 1. A gradient of zeros
+    stays. Only the direction of each layer's gradient is left, so gradients can neither explode nor vanish; this is
+    the rule of LARS (You et al. 2017) for kernels, without its weight decay.
+    """
+    for parameter in parameters:
+        if parameter.grad is not None:
+            norm = parameter.norm() if parameter.ndim > 1 else math.sqrt(parameter.numel())
+            parameter.grad.mul_(size * norm / parameter.grad.norm().clamp(min=torch.finfo(torch.float32).tiny))
 
 
 @torch.no_grad()

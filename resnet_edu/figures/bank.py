@@ -17,10 +17,12 @@ from resnet_edu.figures import (
     Table,
     _label_ends,
     bars_above_zero,
-    mean_sd,
     number_axis,
-)  # fmt: skip
-from resnet_edu.runs import Runs, load
+)
+from resnet_edu.runs import Runs, load, outcome, scatters
+
+# What a caption adds where a cell of its table shows a sample that scatters.
+SCATTERED = " Where the seeds scatter widely: median (lowest to highest)."
 
 
 def styles(groups: Mapping[str, Runs]) -> dict[str, dict]:
@@ -132,7 +134,8 @@ class Quote:
 
     def __init__(self, runs: Runs, metric: str, digits: int = 1, unit: str = ""):
         values = runs.last(metric).values
-        self.text = mean_sd(values, digits) + unit if len(values) else "diverged"
+        self.scatters = scatters(values)
+        self.text = outcome(values, f".{digits}f") + unit if len(values) else "diverged"
         self.source = {
             "experiment": runs.experiment,
             "cell": runs.cell,
@@ -163,13 +166,14 @@ class Quote:
 def table(
     groups: Mapping[str, Runs], metrics: Mapping[str, str], caption: str, digits: int = 1, first: str = "network"
 ) -> Table:
-    """Return a row a group and a column a metric (``{"training error (%)": "train_error"}``): mean ± deviation."""
+    """Return a row a group and a column a metric (``{"training error (%)": "train_error"}``): see ``runs.outcome``."""
     rows = []
     for label, runs in groups.items():
         sample = runs.last(next(iter(metrics.values())))
         lost = f" ({sample.diverged} more diverged)" if sample.diverged else ""
         rows.append((label, *(Quote(runs, metric, digits) for metric in metrics.values()), f"{sample.n}{lost}"))
-    return Table([first, *metrics, "seeds"], rows, f"{caption} {source(groups)}")
+    wide = SCATTERED if any(getattr(cell, "scatters", False) for row in rows for cell in row) else ""
+    return Table([first, *metrics, "seeds"], rows, f"{caption}{wide} {source(groups)}")
 
 
 def spread(groups: Mapping[str, Runs]) -> str:
