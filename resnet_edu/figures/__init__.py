@@ -1,4 +1,4 @@
-"""Every figure of the book: drawn twice (light and dark), with a caption and a text for those who do not see it.
+"""Every figure of the book: light and dark, wide and narrow, with a caption and a text for those who do not see it.
 
 A figure is an object that a notebook shows as its last expression. Colours are Okabe and Ito's; a second cue
 (dash, marker, label) always goes with the colour. Shortcut on is blue and solid, shortcut off orange and dashed.
