@@ -152,6 +152,45 @@ def _check(direction: Direction, weights: dict[str, Tensor]) -> None:
         raise ValueError("a direction must have the network's parameters and shapes; make it with random_direction")
 
 
+@dataclass(frozen=True)
+class Trajectory:
+    """The way of training, seen in the plane that holds most of it.
+
+    ``directions`` are the plane's two, of length 1 and at right angles; ``places`` ``(checkpoints, 2)`` are steps along
+    them from the last checkpoint, which is at 0, 0; ``share`` is the part, 0 to 1, of the squared distances from the
+    last checkpoint that lies in the plane.
+    """
+
+    directions: tuple[Direction, Direction]
+    places: np.ndarray
+    share: float
+
+
+def trajectory(checkpoints: Sequence[Direction]) -> Trajectory:
+    """Return the plane of the two principal components of a run's checkpoints (Li et al. 2018, section 7).
+
+    A checkpoint has every parameter of the network by name, the first is the start. As theirs the components are those
+    of the differences from the last one. Raises ``ValueError`` for fewer than three checkpoints.
+    """
+    if len(checkpoints) < 3:
+        raise ValueError(f"a plane needs three checkpoints, got {len(checkpoints)}")
+    rows = [torch.cat([weight.detach().flatten() for weight in one.values()]).double() for one in checkpoints]
+    ways = torch.stack(rows[:-1]) - rows[-1]  # (checkpoints - 1, D)
+    _, sizes, components = torch.linalg.svd(ways, full_matrices=False)
+    places = torch.cat([ways @ components[:2].T, torch.zeros(1, 2).to(ways)])
+    last = checkpoints[-1]
+    counts = [weight.numel() for weight in last.values()]
+    directions = tuple(
+        {
+            name: part.view_as(weight).to(weight)
+            for (name, weight), part in zip(last.items(), component.split(counts), strict=True)
+        }
+        for component in components[:2]
+    )
+    share = (sizes[:2].square().sum() / sizes.square().sum()).item()
+    return Trajectory(directions, places.cpu().numpy(), share)
+
+
 def curvature(network: nn.Module, data: Dataset, split: Split, iterations: int = 30) -> tuple[float, float]:
     """Return the smallest and the largest eigenvalue of the loss's Hessian at the network's weights.
 

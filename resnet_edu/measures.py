@@ -139,16 +139,14 @@ def votes(network: nn.Module, data: Dataset, seed: int) -> dict:
 
 
 def hessian(network: nn.Module, data: Dataset, seed: int) -> dict:
-    """Return extreme eigenvalues of the training loss's Hessian on 128 images (Li et al. 2018, section 6.2).
+    """Return extreme eigenvalues of the training loss's Hessian on 64 images (Li et al. 2018, section 6.2).
 
-    ``eigenvalues`` has rows (smallest, largest): at the trained weights, and half a step along two filter-normalised
-    directions, both ways; ``ratio`` their absolute ratios, ``centre`` the first of these, ``half`` the mean of the
+    ``eigenvalues`` has rows (smallest, largest): at the trained weights, and half a step along a filter-normalised
+    direction, both ways; ``ratio`` their absolute ratios, ``centre`` the first of these, ``half`` the mean of the
     others.
     """
-    split = _some(data.train, BATCH)
-    rows = [curvature(network, data, split)]
-    for direction in (random_direction(network, 2 * seed + number) for number in (0, 1)):
-        rows += [curvature(moved(network, direction, step), data, split) for step in (-0.5, 0.5)]
+    split, direction = _some(data.train, BATCH // 2), random_direction(network, 2 * seed)
+    rows = [curvature(moved(network, direction, step), data, split) for step in (0.0, -0.5, 0.5)]
     ratio = [abs(smallest / largest) for smallest, largest in rows]
     return {"eigenvalues": rows, "ratio": ratio, "centre": ratio[0], "half": float(np.mean(ratio[1:]))}
 

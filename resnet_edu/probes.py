@@ -84,6 +84,31 @@ def gradient_norms(network: nn.Module, images: Tensor | None = None, labels: Ten
     return dict(zip(layers, norms.tolist(), strict=True))  # one wait for the device
 
 
+def activation_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[float]:
+    """Return the norm of the loss gradient with respect to what enters each block, input first, and leaves the last.
+
+    The gradient of the batch's mean loss with respect to the activations ``(N, C, H, W)``; ``blocks + 1`` numbers.
+    This is what travels down the chain rule, and what vanishes or explodes there. A weight's gradient is that times
+    the layer's input, so it can look healthy where a small gradient meets a large input, and the other way round.
+
+    ``images`` ``(N, C, H, W)`` are normalised; batch normalisation uses the batch's statistics, as in training.
+    """
+    network = copy.deepcopy(network).train().requires_grad_(False)
+    passed: list[Tensor] = []
+
+    def record(block: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        passed.append(inputs[0] if inputs[0].requires_grad else inputs[0].requires_grad_())
+        return (passed[-1],)
+
+    handles = [block.register_forward_pre_hook(record) for block in network.blocks]
+    handles.append(network.blocks[-1].register_forward_hook(lambda block, inputs, output: passed.append(output)))
+    with torch.enable_grad():
+        gradients = torch.autograd.grad(F.cross_entropy(network(images), labels), passed)
+    for handle in handles:
+        handle.remove()
+    return [gradient.norm().item() for gradient in gradients]
+
+
 def response_std(network: nn.Module, images: Tensor, statistics: str = "batch") -> dict[str, float]:
     """Return the standard deviation of each convolution's response to ``images`` ``(N, C, H, W)``, input first.
 
