@@ -82,17 +82,30 @@ def scatters(values: np.ndarray) -> bool:
     return len(values) > 2 and values.std(ddof=1) > max(1.0, abs(values.mean()) / 2)
 
 
+def short(value: float) -> str:
+    """Return a number of two or three digits for prose and tables, a power of ten written out."""
+    if value == 0 or 0.01 <= abs(value) < 10_000:
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
+    digits, _, power = f"{value:.1e}".partition("e")
+    return f"{digits}·10{str(int(power)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
 def outcome(values: np.ndarray, digits: str = ".1f") -> str:
     """Return a sample as text that no line breaks: ``1.3 ± 0.4``, or ``4.2 (0.8 to 28.9)`` where it ``scatters``.
 
-    That is mean and standard deviation (n - 1), or median, lowest and highest; a single value stands alone.
+    That is mean and standard deviation (n - 1), or median, lowest and highest; a single value stands alone. From a
+    thousand on numbers are ``short``: the decimals of such a mean mean nothing.
     """
+    large = len(values) > 0 and np.abs(values).max() >= 1000
+
+    def text(value: float) -> str:
+        return short(value) if large else f"{value:{digits}}"
+
     if scatters(values):
-        return f"{np.median(values):{digits}} ({values.min():{digits}} to {values.max():{digits}})".replace(
-            " ", "\u00a0"
-        )
-    spread = f"\u00a0±\u00a0{values.std(ddof=1):{digits}}" if len(values) > 1 else ""
-    return f"{values.mean():{digits}}{spread}"
+        middle, low, high = (text(value) for value in (np.median(values), values.min(), values.max()))
+        return f"{middle}\u00a0({low}\u00a0to\u00a0{high})"
+    spread = f"\u00a0±\u00a0{text(values.std(ddof=1))}" if len(values) > 1 else ""
+    return f"{text(values.mean())}{spread}"
 
 
 @dataclass(frozen=True)
