@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_edu.datasets import Dataset, Split
-from resnet_edu.figures import DASHES, MARKERS, OTHERS, Figure
+from resnet_edu.figures import DASHES, MARKERS, OTHERS, Figure, bars_above_zero, legend, number_axis, panels
 from resnet_edu.training import TrainConfig, evaluate, train
 
 
@@ -55,7 +55,7 @@ def lines(
             ax.set_yscale("log")
         else:
             ax.set_ylim(bottom=0)
-        canvas.legend(*ax.get_legend_handles_labels(), loc="outside upper center", handlelength=3, ncols=2)
+        legend(canvas, *ax.get_legend_handles_labels())
 
     return Figure(draw, caption, alt, size=(6.4, 4.0))
 
@@ -93,15 +93,14 @@ def label_curves(
             values = [np.asarray(by_labels[count], dtype=float) for count in counts]
             colour = OTHERS[index % 5]
             sd = [v.std(ddof=1) if len(v) > 1 else 0.0 for v in values]
-            ax.errorbar([c * 1.04 ** (index - 1) for c in counts], [v.mean() for v in values], sd, color=colour,
+            means = [v.mean() for v in values]
+            ax.errorbar([c * 1.04 ** (index - 1) for c in counts], means, bars_above_zero(means, sd), color=colour,
                         ls=DASHES[index % 5], marker=MARKERS[index % 6], capsize=3, label=method)  # fmt: skip
-        ax.set_xscale("log")
-        ax.set_xticks(counts, [str(count) for count in counts])
-        ax.minorticks_off()
+        number_axis(ax, counts)
         ax.set_xlabel("labelled images a class")
         ax.set_ylabel(ylabel)
         ax.set_ylim(bottom=0)
-        canvas.legend(*ax.get_legend_handles_labels(), loc="outside upper center", handlelength=3, ncols=2)
+        legend(canvas, *ax.get_legend_handles_labels())
 
     return Figure(draw, caption, alt, size=(6.4, 4.2))
 
@@ -219,13 +218,13 @@ def pictures(images: Mapping[str, np.ndarray], caption: str, alt: str) -> Figure
     """Return pictures ``(H, W, 3)``, values 0 to 1 or uint8, side by side with their titles."""
 
     def draw(canvas, ink):
-        axes = canvas.subplots(1, len(images), squeeze=False)[0]
+        axes = panels(canvas, len(images), stacked=2)
         for ax, (title, image) in zip(axes, images.items(), strict=True):
             ax.imshow(image)
             ax.set_title(title, fontsize=10)
             ax.axis("off")
 
-    return Figure(draw, caption, alt, size=(6.4, 1.9))
+    return Figure(draw, caption, alt, size=(6.4, 1.9), narrow=2.0 * -(-len(images) // 2))
 
 
 def weights_file(name: str, weights: str = "V1") -> Path:
