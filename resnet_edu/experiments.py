@@ -62,8 +62,8 @@ class Run:
 class Claim:
     """A sentence of a page with what must hold in the records for it to stand.
 
-    Either the metric of ``higher`` is higher than that of ``lower`` in a paired one-sided t-test with a probability
-    below ``p``, and the mean difference is at least ``by``; or the mean over the seeds of every cell in ``cells``
+    Either the metric of ``higher`` is higher than that of ``lower`` by at least ``by`` on average, and a paired
+    two-sided t-test gives a probability below ``p``; or the mean over the seeds of every cell in ``cells``
     lies within ``at_least`` and ``at_most``. A cell is a table of settings, a metric as in ``runs.number``.
     """
 

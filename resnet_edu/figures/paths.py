@@ -5,7 +5,18 @@ from itertools import combinations
 
 import numpy as np
 
-from resnet_edu.figures import DASHES, MARKERS, OFF, ON, OTHERS, Figure
+from resnet_edu.figures import (
+    DASHES,
+    MARKERS,
+    OFF,
+    ON,
+    OTHERS,
+    Figure,
+    bars_above_zero,
+    is_narrow,
+    legend,
+    panels,
+)
 from resnet_edu.figures.bank import source
 from resnet_edu.runs import Runs
 
@@ -84,7 +95,9 @@ def _draw_path(ax, ink, row, path, blocks, colour, cross=None, name="branch") ->
         box = FancyBboxPatch((block + 0.2, -row - 0.24), 0.5, 0.48, fc=ink["paper"], ec=edge, lw=1.4,
                              ls=line["ls"], boxstyle="round,pad=0.02,rounding_size=0.1", zorder=2)  # fmt: skip
         ax.add_patch(box)
-        ax.text(block + 0.45, -row, f"{name} {block + 1}", ha="center", va="center", fontsize=9.5,
+        short = ("F" if name == "branch" else "f") + "₁₂₃₄"[block]
+        text = short if is_narrow(ax.figure) else f"{name} {block + 1}"
+        ax.text(block + 0.45, -row, text, ha="center", va="center", fontsize=9.5,
                 color=ink["soft"] if lost else ink["ink"])  # fmt: skip
     if lost:
         ax.plot([cross + 0.45], [-row], marker="x", ms=17, mew=2.2, color=OFF, zorder=3)
@@ -114,9 +127,9 @@ def by_block(
             places = np.arange(1, values.shape[1] + 1)
             ax.plot(places, values.mean(0), label=label, **style)
             if len(values) > 1:
-                sd = values.std(0, ddof=1)
-                low = np.maximum(values.mean(0) - sd, 0)  # neither an error nor a size is below 0
-                ax.fill_between(places, low, values.mean(0) + sd, color=style["color"], alpha=0.15, lw=0)
+                mean = values.mean(0)
+                down, up = bars_above_zero(mean, values.std(0, ddof=1))
+                ax.fill_between(places, mean - down, mean + up, color=style["color"], alpha=0.15, lw=0)
             if levels and label in levels:
                 ax.axhline(levels[label], color=style["color"], ls=style["ls"], lw=0.9)
         for number, block in enumerate(marked):
@@ -127,7 +140,7 @@ def by_block(
         ax.set_xlabel("block, from the input (left) to the output (right)")
         ax.set_ylabel(ylabel)
         ax.set_ylim(0, ceiling)
-        canvas.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2, handlelength=3)
+        legend(canvas, *ax.get_legend_handles_labels())
 
     return Figure(draw, caption, alt, size=(6.4, 4.2))
 
@@ -148,15 +161,15 @@ def against_count(
             x, mean = rows[0, :, 0], rows[:, :, 1].mean(0)
             ax.plot(x, mean, label=label, **style)
             if len(rows) > 1:
-                sd = rows[:, :, 1].std(0, ddof=1)
-                ax.fill_between(x, np.maximum(mean - sd, 0), mean + sd, color=style["color"], alpha=0.15, lw=0)
+                down, up = bars_above_zero(mean, rows[:, :, 1].std(0, ddof=1))
+                ax.fill_between(x, mean - down, mean + up, color=style["color"], alpha=0.15, lw=0)
         ax.axhline(guessing, color=ink["soft"], ls=":", lw=1.2)
         ax.annotate("guessing", (1, guessing), xycoords=("axes fraction", "data"), xytext=(4, 0), va="center",
                     textcoords="offset points", fontsize=9.5, annotation_clip=False)  # fmt: skip
         ax.set_xlabel(xlabel)
         ax.set_ylabel("test error (%)")
         ax.set_ylim(0, 100)
-        canvas.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2, handlelength=3)
+        legend(canvas, *ax.get_legend_handles_labels())
 
     return Figure(draw, caption, alt, size=(6.4, 4.0))
 
@@ -173,7 +186,7 @@ def shuffles(groups: Mapping[str, Runs], caption: str, alt: str) -> Figure:
         ax.set_ylabel("test error (%)")
         ax.set_ylim(0, 100)
         ax.invert_xaxis()
-        canvas.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+        legend(canvas, *ax.get_legend_handles_labels(), columns=3)
 
     return Figure(draw, f"{caption} {source(groups)}", alt, size=(6.4, 4.0))
 
@@ -187,7 +200,7 @@ def path_lengths(norms: Mapping[str, np.ndarray], counts: np.ndarray, caption: s
     """
 
     def draw(canvas, ink):
-        left, right = canvas.subplots(1, 2)
+        left, right = panels(canvas, 2)
         lengths = np.arange(len(counts))
         for index, (label, values) in enumerate(norms.items()):
             mean, error = values.mean(1), values.std(1, ddof=1) / np.sqrt(values.shape[1])
@@ -209,9 +222,9 @@ def path_lengths(norms: Mapping[str, np.ndarray], counts: np.ndarray, caption: s
         right.set_ylim(bottom=0)
         for ax in (left, right):
             ax.set_xlabel("length (branches on the path)")
-        canvas.legend(*right.get_legend_handles_labels(), loc="outside upper center", ncols=3, handlelength=3)
+        legend(canvas, *right.get_legend_handles_labels(), columns=3)
 
-    return Figure(draw, caption, alt, size=(7.0, 3.8))
+    return Figure(draw, caption, alt, size=(7.0, 3.8), narrow=6.4)
 
 
 def spectra(series: Mapping[str, np.ndarray], threshold: float, caption: str, alt: str) -> Figure:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from resnet_edu.figures import DASHES, MARKERS, OTHERS, Figure
+from resnet_edu.figures import DASHES, MARKERS, OTHERS, Figure, bars_above_zero, legend, number_axis, panels
 
 
 def lines(
@@ -51,7 +51,7 @@ def lines(
             ax.set_yscale("log")
         else:
             ax.set_ylim(bottom=0)
-        canvas.legend(*ax.get_legend_handles_labels(), loc="outside upper center", handlelength=3, ncols=2)
+        legend(canvas, *ax.get_legend_handles_labels())
 
     return Figure(draw, caption, alt, size=(6.4, 4.0))
 
@@ -89,15 +89,14 @@ def label_curves(
             values = [np.asarray(by_labels[count], dtype=float) for count in counts]
             colour = OTHERS[index % 5]
             sd = [v.std(ddof=1) if len(v) > 1 else 0.0 for v in values]
-            ax.errorbar([c * 1.04 ** (index - 1) for c in counts], [v.mean() for v in values], sd, color=colour,
+            means = [v.mean() for v in values]
+            ax.errorbar([c * 1.04 ** (index - 1) for c in counts], means, bars_above_zero(means, sd), color=colour,
                         ls=DASHES[index % 5], marker=MARKERS[index % 6], capsize=3, label=method)  # fmt: skip
-        ax.set_xscale("log")
-        ax.set_xticks(counts, [str(count) for count in counts])
-        ax.minorticks_off()
+        number_axis(ax, counts)
         ax.set_xlabel("labelled images a class")
         ax.set_ylabel(ylabel)
         ax.set_ylim(bottom=0)
-        canvas.legend(*ax.get_legend_handles_labels(), loc="outside upper center", handlelength=3, ncols=2)
+        legend(canvas, *ax.get_legend_handles_labels())
 
     return Figure(draw, caption, alt, size=(6.4, 4.2))
 
@@ -138,13 +137,13 @@ def pictures(images: Mapping[str, np.ndarray], caption: str, alt: str) -> Figure
     """Return pictures ``(H, W, 3)``, values 0 to 1 or uint8, side by side with their titles."""
 
     def draw(canvas, ink):
-        axes = canvas.subplots(1, len(images), squeeze=False)[0]
+        axes = panels(canvas, len(images), stacked=2)
         for ax, (title, image) in zip(axes, images.items(), strict=True):
             ax.imshow(image)
             ax.set_title(title, fontsize=10)
             ax.axis("off")
 
-    return Figure(draw, caption, alt, size=(6.4, 1.9))
+    return Figure(draw, caption, alt, size=(6.4, 1.9), narrow=2.0 * -(-len(images) // 2))
 
 
 def weights_file(name: str, weights: str = "V1") -> Path:
@@ -155,10 +154,13 @@ def weights_file(name: str, weights: str = "V1") -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rpartition("/")[2]
 
 
-def cached_network(candidates: Sequence[tuple[str, str]], say: Callable[[str], None] = print) -> nn.Module | None:
+def cached_network(
+    candidates: Sequence[tuple[str, str]], say: Callable[[str], None] = print, download: bool = False
+) -> nn.Module | None:
     """Return the first of the networks ``(name, weights)`` whose weights are in torch's cache, or ``None``.
 
-    Nothing is downloaded. ``say`` is told which it is, or what to call to fetch one.
+    Nothing is downloaded, unless ``download`` is true and none is there: then the first one is. ``say`` is told which
+    it is, or how to fetch one.
     """
     from resnet_edu.networks import pretrained
 
@@ -167,10 +169,12 @@ def cached_network(candidates: Sequence[tuple[str, str]], say: Callable[[str], N
             say(f"{name} ({weights}) is in the cache: the cells below use it.")
             return pretrained(name, weights)
     name, weights = candidates[0]
+    if download:
+        return pretrained(name, weights)
     say(
-        f"No published weights are in torch's cache, and this page downloads nothing. Call "
-        f"`resnet_edu.networks.pretrained({name!r}, {weights!r})` once with a connection (about "
-        f"{_megabytes(name, weights):.0f} MB), then run the page again; until then the cells that need them say so."
+        f"No published weights are in torch's cache, and this page downloads nothing by itself. With "
+        f"`DOWNLOAD = True` the cell calls `resnet_edu.networks.pretrained({name!r}, {weights!r})` once (about "
+        f"{_megabytes(name, weights):.0f} MB); until then the cells that need them say so."
     )
     return None
 

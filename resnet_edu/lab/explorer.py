@@ -102,12 +102,12 @@ def figure(found: list[Spectrum], title: str):
     """Return the spectra as a ``resnet_edu.figures.Figure``: blocks on the left, their product on the right."""
     from matplotlib import colormaps
 
-    from resnet_edu.figures import Figure
+    from resnet_edu.figures import Figure, panels
 
     first, last = found[0], found[-1]
 
     def draw(canvas, ink):
-        left, right = canvas.subplots(1, 2)
+        left, right = panels(canvas, 2)
         low, high = (0.0, 0.55) if ink["paper"] == "#ffffff" else (0.4, 1.0)  # at least 3:1 against the paper
         for number, one in enumerate(found):
             colour = colormaps["viridis"](low + (high - low) * number / max(1, len(found) - 1))
@@ -131,7 +131,7 @@ def figure(found: list[Spectrum], title: str):
         f"{last.product[0]:.3g} at step {last.step}. It keeps {100 * first.kept:.0f} % of the directions, then "
         f"{100 * last.kept:.0f} %."
     )
-    return Figure(draw, caption, alt, size=(7.2, 3.4))
+    return Figure(draw, caption, alt, size=(7.2, 3.4), narrow=6.4)
 
 
 def explorer():
