@@ -3,6 +3,7 @@
 A plain twin is the same network with ``shortcut="none"``: same layers, same parameters as with option A.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -47,7 +48,7 @@ class ResNet(nn.Module):
       stride 2, which leaves 8x8 of a 32x32 image: do not use it there.
     * ``block``: a class of ``resnet_edu.blocks``. With a pre-activation block the last stage is followed by
       ``final_bn`` and ``final_relu`` (He et al. 2016, appendix), with ReLU-only pre-activation by the latter.
-    * ``zero_init_last``: see ``ResidualBlock.zero_init_last``.
+    * ``zero_init_last``: see ``ResidualBlock.zero_init_last``. ``identity_start``: see ``start_near_identity``.
     * ``block_options``: see ``BlockOptions``.
 
     Raises ``ValueError`` for an unknown choice or a size that is not a positive whole number.
@@ -65,6 +66,7 @@ class ResNet(nn.Module):
         in_channels: int = 3,
         num_classes: int = 10,
         zero_init_last: bool = False,
+        identity_start: float | None = None,
         **block_options,
     ):
         super().__init__()
@@ -99,6 +101,8 @@ class ResNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes)
         initialize(self)
+        if identity_start is not None:
+            start_near_identity(self, identity_start)
         if zero_init_last:
             for residual_block in self.blocks:
                 residual_block.zero_init_last()
@@ -156,6 +160,23 @@ def initialize(network: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+@torch.no_grad()
+def start_near_identity(network: nn.Module, noise: float) -> None:
+    """Make each convolution of the blocks that keeps the shape a delta kernel plus ``noise`` times what it was.
+
+    Such a convolution ``(N, C, H, W) -> (N, C, H, W)`` hands each channel on, with a little of the others. What
+    follows it (normalisation, ReLU) stays, and so do convolutions that change the shape. DiracNets (Zagoruyko and
+    Komodakis 2017) keep such a sum throughout training; here it is the start alone.
+
+    Raises ``ValueError`` if ``noise`` is negative or not finite.
+    """
+    if not (math.isfinite(noise) and noise >= 0):
+        raise ValueError(f"identity_start must be a number of at least 0 (0.1: a tenth of the noise), got {noise!r}")
+    for conv in (conv for block in network.blocks for conv in block.convolutions):
+        if conv.in_channels == conv.out_channels and conv.stride == (1, 1):
+            conv.weight.copy_(noise * conv.weight + nn.init.dirac_(torch.empty_like(conv.weight)))
 
 
 def cifar_resnet(

@@ -5,7 +5,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -55,6 +55,11 @@ class TrainConfig:
     learning_rate: float = _option(0.1, "peak learning rate", "He et al. 2015, section 4.2")
     momentum: float = _option(0.9, "momentum of SGD", "He et al. 2015, section 4.2")
     weight_decay: float = _option(1e-4, "L2 weight decay on all parameters", "He et al. 2015, section 4.2")
+    clip_norm: float = _option(0.0, "largest norm of a step's whole gradient, 0: no limit", "Pascanu et al. 2013")
+    layer_step: float = _option(0.0, "each layer's gradient, relative to its weights; 0: as it is", "You et al. 2017")
+    body_rate: float = _option(
+        1.0, "factor of the rate for all but the last layer, fc", "0.1 for fine-tuning is common"
+    )
     schedule: str = _option("one-cycle", "course of the learning rate", "Smith and Topin 2018, for a short budget")
     warmup_steps: int = _option(0, "steps at warmup_learning_rate first", "He et al. 2015: about 400 for 110 layers")
     warmup_learning_rate: float = _option(0.01, "learning rate of the warm-up", "He et al. 2015, section 4.2")
@@ -73,10 +78,14 @@ class TrainConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-        for name in ("learning_rate", "warmup_learning_rate"):
+        for name in ("learning_rate", "warmup_learning_rate", "body_rate"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be a positive number, got {value!r}")
+        for name in ("clip_norm", "layer_step"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} must be a positive number, or 0 to leave it out, got {value!r}")
         for name in ("momentum", "weight_decay"):
             value = getattr(self, name)
             if not 0 <= value < 1:
@@ -403,7 +412,7 @@ class _Run:
     def restore(self, path: str | Path) -> None:
         """Go back to the state in the file."""
         state = checkpoints.load(path, self.data.device)
-        stored = state["config"]
+        stored = asdict(TrainConfig()) | state["config"]  # written before an option existed: it had the default
         mine = asdict(self.config)
         epochs, done = stored["epochs"], len(state["records"])
         changed = [key for key in mine if key != "epochs" and stored.get(key) != mine[key]]
@@ -431,12 +440,31 @@ class _Run:
         self.records = [Record(**record) for record in state["records"]]
 
 
+def _rate_groups(network: nn.Module, config: TrainConfig) -> list[dict]:
+    """Return the parameters in groups with a factor of the learning rate each: one group, or head and body."""
+    if config.body_rate == 1:
+        return [{"params": list(network.parameters()), "factor": 1.0}]
+    head = list(network.fc.parameters()) if isinstance(getattr(network, "fc", None), nn.Module) else []
+    if not head:
+        raise ValueError(
+            f"body_rate {config.body_rate} needs a network whose last layer is called fc, got "
+            f"{type(network).__name__} without one; use body_rate=1"
+        )
+    known = {id(weight) for weight in head}
+    body = [weight for weight in network.parameters() if id(weight) not in known]
+    groups = [{"params": body, "factor": config.body_rate}, {"params": head, "factor": 1.0}]
+    if config.cuda_graph:  # a rate on the device of its own for each group
+        for group in groups:
+            group["lr"] = torch.tensor(config.learning_rate, device=head[0].device)
+    return groups
+
+
 class _Stepper:
     """One step of SGD: forward, backward, update."""
 
     def __init__(self, run: _Run):
         config, device = run.config, run.data.device
-        self.processes, self.device = run.processes, device
+        self.processes, self.device, self.config = run.processes, device, config
         model = nn.SyncBatchNorm.convert_sync_batchnorm(run.network) if config.sync_batch_norm else run.network
         model = self.processes.wrap(model)
         self.model = torch.compile(model) if config.compile else model
@@ -448,7 +476,7 @@ class _Stepper:
         rate = torch.tensor(config.learning_rate, device=device) if config.cuda_graph else config.learning_rate
         fused = True if device.type in ("cpu", "cuda") else None
         self.optimizer = torch.optim.SGD(
-            run.network.parameters(), rate, config.momentum, weight_decay=config.weight_decay, fused=fused
+            _rate_groups(run.network, config), rate, config.momentum, weight_decay=config.weight_decay, fused=fused
         )
 
     def __call__(self, images: Tensor, labels: Tensor, batch: int, rate: float) -> Tensor:
@@ -459,10 +487,11 @@ class _Stepper:
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of the next step."""
         for group in self.optimizer.param_groups:
+            own = rate * group["factor"]
             if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
+                group["lr"].fill_(own)
             else:
-                group["lr"] = rate
+                group["lr"] = own
 
     def update(self, images: Tensor, labels: Tensor, batch: int) -> Tensor:
         """Make the step."""
@@ -472,13 +501,26 @@ class _Stepper:
         self.optimizer.zero_grad()
         # The processes' gradients are averaged, so the mean over all images takes their number as a factor.
         self.scaler.scale(loss * (self.processes.count / batch)).backward()
+        self.limit_gradients()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         with torch.no_grad():
             return torch.stack([loss.detach(), (logits.argmax(1) != labels).sum().float()])
 
+    def limit_gradients(self) -> None:
+        """Change the gradients as ``clip_norm`` and ``layer_step`` ask; weight decay is added after it."""
+        if self.config.clip_norm or self.config.layer_step:
+            self.scaler.unscale_(self.optimizer)
+            parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+            if self.config.layer_step:
+                normalize_layers(parameters, self.config.layer_step)
+            if self.config.clip_norm:
+                nn.utils.clip_grad_norm_(parameters, self.config.clip_norm)
+
     def restore(self, optimizer: dict, scaler: dict) -> None:
         """Go back to a stored state."""
+        for group in optimizer["param_groups"]:
+            group.setdefault("factor", 1.0)  # written before factors existed
         self.optimizer.load_state_dict(optimizer)
         self.scaler.load_state_dict(scaler)
 
@@ -526,6 +568,20 @@ class _GraphStepper(_Stepper):
             for parameter, buffer in zip(self.network.parameters(), momenta, strict=True):
                 kept = self.optimizer.state[parameter]["momentum_buffer"]
                 kept.zero_() if buffer is None else kept.copy_(buffer)
+
+
+@torch.no_grad()
+def normalize_layers(parameters: Iterable[nn.Parameter], size: float) -> None:
+    """Give every gradient the same length for its parameter: ``size`` times the parameter's norm.
+
+    Vectors (scales, shifts, biases, many of which start at 0) count as if their entries were 1. A gradient of zeros
+    stays. Only the direction of each layer's gradient is left, so gradients can neither explode nor vanish; this is
+    the rule of LARS (You et al. 2017) for kernels, without its weight decay.
+    """
+    for parameter in parameters:
+        if parameter.grad is not None:
+            norm = parameter.norm() if parameter.ndim > 1 else math.sqrt(parameter.numel())
+            parameter.grad.mul_(size * norm / parameter.grad.norm().clamp(min=torch.finfo(torch.float32).tiny))
 
 
 @torch.no_grad()

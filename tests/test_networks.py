@@ -152,6 +152,23 @@ def test_zero_initialised_branches_leave_a_chain_of_shortcuts(block, activation,
         assert torch.equal(x, y)
 
 
+def test_a_start_near_the_identity_passes_channels_on_where_the_shape_stays():
+    def kernels(**options):
+        torch.manual_seed(0)
+        return weighted_layers(cifar_resnet(14, shortcut="none", width=4, **options))
+
+    drawn, started = kernels(), kernels(identity_start=0.1)
+    for name, layer in started.items():
+        noise = drawn[name].weight
+        keeps_shape = name.startswith("layer") and layer.in_channels == layer.out_channels
+        expected = nn.init.dirac_(torch.empty_like(noise)) + 0.1 * noise if keeps_shape else noise
+        assert torch.equal(layer.weight, expected), name
+    x = torch.randn(2, 4, 8, 8)
+    assert torch.equal(cifar_resnet(8, shortcut="none", width=4, identity_start=0.0).layer1[0].conv1(x), x)
+    with pytest.raises(ValueError, match="identity_start must be .* got -1"):
+        cifar_resnet(8, identity_start=-1)
+
+
 @pytest.mark.parametrize("depth", [-4, 2, 7, 9, 21, 54, 20.0, "20"])
 def test_depth_rule(depth):
     with pytest.raises(ValueError, match=r"depth must be 6n\+2 with n >= 1 for basic blocks .* got"):

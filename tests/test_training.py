@@ -1,3 +1,4 @@
+import copy
 import math
 import os
 import pickle
@@ -22,6 +23,7 @@ from resnet_edu.training import (
     TrainConfig,
     evaluate,
     learning_rate_at,
+    normalize_layers,
     option_table,
     train,
 )
@@ -81,7 +83,7 @@ def test_divergence_is_explained(digits):
     [
         {"epochs": 0}, {"batch_size": 1.5}, {"schedule": "steps"}, {"learning_rate": float("nan")}, {"seed": -1},
         {"momentum": 1.0}, {"weight_decay": -1e-4}, {"warmup_steps": -1}, {"precision": "float64"},
-        {"warmup_learning_rate": 0.0},
+        {"warmup_learning_rate": 0.0}, {"clip_norm": -1.0}, {"layer_step": float("inf")},
     ],
 )  # fmt: skip
 def test_config_rules(option):
@@ -205,6 +207,42 @@ def test_bfloat16_trains_and_keeps_float32_weights(digits):
     network = Trial(8, "A").build(digits)
     records = list(train(network, digits, TrainConfig(epochs=4, precision="bfloat16")))
     assert records[-1].train_error < 15 and network.conv1.weight.dtype == torch.float32
+
+
+def test_clipping_limits_the_whole_gradient_and_leaves_short_ones_alone(digits):
+    def first_step(clip_norm):
+        network = small()
+        before = [p.detach().clone() for p in network.parameters()]
+        config = TrainConfig(
+            epochs=1, batch_size=2000, schedule="constant", learning_rate=0.5, weight_decay=0, clip_norm=clip_norm
+        )
+        list(train(network, digits, config))
+        return torch.cat([(p - b).flatten() for p, b in zip(network.parameters(), before, strict=True)]) / 0.5
+
+    free = first_step(0.0)
+    assert torch.equal(first_step(1e6), free)
+    clipped = first_step(0.01)
+    assert clipped.norm().item() == pytest.approx(0.01, rel=1e-3)
+    assert torch.cosine_similarity(clipped, free, 0).item() == pytest.approx(1, abs=1e-4)
+
+
+def test_layers_normalised_move_in_proportion_to_their_weights():
+    kernel, shift, still = (nn.Parameter(torch.full(shape, 2.0)) for shape in ((3, 3), (4,), (2, 2)))
+    shift.data.zero_()
+    kernel.grad, shift.grad, still.grad = torch.full((3, 3), 1e-20), torch.full((4,), 1e6), torch.zeros(2, 2)
+    normalize_layers([kernel, shift, still, nn.Parameter(torch.ones(1))], 0.1)
+    assert kernel.grad.norm().item() == pytest.approx(0.1 * kernel.norm().item(), rel=1e-4)
+    assert shift.grad.norm().item() == pytest.approx(0.1 * 2.0, rel=1e-4)  # four entries count as ones
+    assert not still.grad.any()
+
+
+def test_a_checkpoint_from_before_an_option_existed_goes_on(digits, tmp_path):
+    file, config = tmp_path / "run.pt", TrainConfig(epochs=1)
+    records = list(train(small(), digits, config, checkpoint=file))
+    state = checkpoints.load(file)
+    del state["config"]["clip_norm"], state["config"]["layer_step"]
+    checkpoints.save(file, state)
+    assert list(train(small(), digits, config, checkpoint=file, resume=True)) == records
 
 
 @pytest.mark.parametrize("option", [{"cuda_graph": True}, {"sync_batch_norm": True}, {"precision": "float16"}])
@@ -450,3 +488,26 @@ def test_two_processes_agree_with_one_at_the_same_global_batch(digits, tmp_path)
         if normalization == "none":
             assert record.test_loss == pytest.approx(test_loss, rel=1e-4)
         assert math.isfinite(test_loss) and (tmp_path / f"{normalization}.pt").exists()
+
+
+def test_the_body_can_have_a_rate_of_its_own(digits):
+    torch.manual_seed(0)
+    start = cifar_resnet(8, width=2, in_channels=1)
+    config = TrainConfig(epochs=1, momentum=0, weight_decay=0, schedule="constant", batch_size=len(digits.train))
+    moves = {}
+    for factor in (1.0, 0.1):
+        network = copy.deepcopy(start)
+        list(train(network, digits, replace(config, body_rate=factor)))
+        pairs = zip(start.named_parameters(), network.parameters(), strict=True)
+        moves[factor] = {name: (after - before).detach() for (name, before), after in pairs}
+    for name, move in moves[1.0].items():
+        expected = move if name.startswith("fc.") else 0.1 * move
+        assert torch.allclose(moves[0.1][name], expected, rtol=1e-3, atol=1e-6), name
+
+
+def test_a_body_rate_needs_a_head(digits):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    with pytest.raises(ValueError, match="called fc"):
+        list(train(network, digits, TrainConfig(epochs=1, body_rate=0.1)))
+    with pytest.raises(ValueError, match="body_rate must be"):
+        TrainConfig(body_rate=0)
