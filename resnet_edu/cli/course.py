@@ -134,7 +134,8 @@ def _grade(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from resnet_edu.cli.errors import Failed
-    from resnet_edu.course.grading import grade_class
+    from resnet_edu.course.classroom import grade_class
+    from resnet_edu.course.grading import BrokenAssignmentError
     from resnet_edu.course.marking import prepare
     from resnet_edu.course.notebooks import Assignment
     from resnet_edu.course.sandbox import SandboxError
@@ -153,7 +154,7 @@ def _grade(options: argparse.Namespace) -> int:
                 if found["status"] != "graded":
                     reason = found["message"] or "; ".join(found["flags"]) or _troubles(found)
                     tqdm.write(f"{found['student']}: {found['status']}: {reason}")
-    except SandboxError as error:
+    except (SandboxError, BrokenAssignmentError) as error:
         raise Failed(str(error)) from None
     print(", ".join(f"{count} {status}" for status, count in counts.most_common()) or "there are no submissions")
     written = prepare(course, assignment)

@@ -16,8 +16,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from resnet_edu.course import notebooks
-from resnet_edu.course.grading import imports, run
+from resnet_edu.course.classroom import imports
 from resnet_edu.course.notebooks import Assignment, Cell
+from resnet_edu.course.running import run
 from resnet_edu.course.sandbox import Limits, Sandbox
 
 SHORTEST = 24  # characters of a line, without spaces, that give a leak away
@@ -155,7 +156,7 @@ def behaviour(assignment: Assignment, sandbox: Sandbox, limits: Limits) -> list[
     problems: list[str] = []
     for seed in (0, 1):
         trace = run(assignment, solutions, sandbox, limits, seed)
-        for name, reply in {**trace.cells, **trace.tests}.items():
+        for name, reply in {**trace.given, **trace.cells, **trace.tests}.items():
             if reply["outcome"] == "passed":
                 continue
             text = f"{reply.get('kind', '')} {reply['message']}".strip()
@@ -179,7 +180,7 @@ def behaviour(assignment: Assignment, sandbox: Sandbox, limits: Limits) -> list[
         if what == "the stub":
             problems += [
                 f"{name}: fails before a line is written: {reply['kind']} {reply['message']}"
-                for name, reply in trace.cells.items()
+                for name, reply in {**trace.given, **trace.cells}.items()
             ]
     return problems
 

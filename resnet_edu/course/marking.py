@@ -8,7 +8,7 @@ import hashlib
 import math
 from pathlib import Path
 
-from resnet_edu.course.grading import results
+from resnet_edu.course.classroom import results
 from resnet_edu.course.notebooks import Assignment
 from resnet_edu.course.pages import page, prose
 from resnet_edu.course.roster import read_table, write_table

@@ -11,7 +11,7 @@ from conftest import ROOT
 
 from resnet_edu.cli import main
 from resnet_edu.course import building, checking
-from resnet_edu.course.grading import imports
+from resnet_edu.course.classroom import imports
 from resnet_edu.course.notebooks import Assignment, cells_of
 from resnet_edu.course.sandbox import Limits, Sandbox, problem
 
@@ -200,7 +200,7 @@ def test_building_twice_changes_nothing(tmp_path, capsys):
 def test_the_wheel_holds_no_assignment():
     with zipfile.ZipFile(building.make_wheel()) as archive:
         names = archive.namelist()
-    assert "resnet_edu/course/worker.py" in names
+    assert "resnet_edu/course/worker/runner.py" in names
     assert not [name for name in names if "source/" in name or "mutants" in name]
 
 

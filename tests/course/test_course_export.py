@@ -8,7 +8,7 @@ import fixture
 import pytest
 
 from resnet_edu.cli import main
-from resnet_edu.course import grading, marking
+from resnet_edu.course import classroom, grading, marking
 from resnet_edu.course.exporting import export, gradescope_results
 from resnet_edu.course.feedback import write_feedback
 from resnet_edu.course.notebooks import Assignment
@@ -41,8 +41,8 @@ def graded(tmp_path):
         "1003": grading.result(assignment, "unreadable", "the file is empty; download it again as .ipynb"),
         "1004": grading.result(assignment, "timeout", "", questions(0.0, "The test did not end in time.", False, "")),
     }.items():
-        name = {s.id: s.name for s in grading.roster(course)}[student]
-        grading.save(course, Student(student, name), found, "x")
+        name = {s.id: s.name for s in classroom.roster(course)}[student]
+        classroom.save(course, Student(student, name), found, "x")
     marking.prepare(course, assignment)
     return course, assignment
 

@@ -13,7 +13,8 @@ import fixture
 import pytest
 from cases import cases
 
-from resnet_edu.course import grading, worker
+from resnet_edu.course import classroom, grading, running
+from resnet_edu.course.worker import warden
 from resnet_edu.course.notebooks import Assignment
 from resnet_edu.course.sandbox import MIB, Limits, Sandbox, bwrap_command, problem
 
@@ -39,7 +40,7 @@ def graded(tmp_path_factory):
     (course / "roster.csv").write_text("student,name,email\nright,Ada Lovelace,ada@example.org\nabsent,Alan Turing,\n")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assignment = Assignment.load(course, "hw1")
-    results = {found["student"]: found for _, _, found in grading.grade_class(course, assignment, KIND, LIMITS, jobs=2)}
+    results = {found["student"]: found for _, _, found in classroom.grade_class(course, assignment, KIND, LIMITS, jobs=2)}
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     server.close()
     return course, chosen, results, grown
@@ -109,7 +110,7 @@ def test_order_and_company_do_not_matter(graded):
     course, _, _, _ = graded
     some = ["wrong", "right", "os_exit", "no_metadata", "in_place"]
     before = [(course / f"results/hw1/{name}.json").read_bytes() for name in some]
-    list(grading.grade_class(course, Assignment.load(course, "hw1"), KIND, LIMITS, students=some, again=True))
+    list(classroom.grade_class(course, Assignment.load(course, "hw1"), KIND, LIMITS, students=some, again=True))
     assert [(course / f"results/hw1/{name}.json").read_bytes() for name in some] == before
 
 
@@ -119,15 +120,15 @@ def test_what_is_graded_is_not_graded_again_until_it_changes(graded, monkeypatch
     ran = []
     monkeypatch.setattr(Sandbox, "start", lambda self: None)
     monkeypatch.setattr(
-        grading, "grade", lambda a, path, *_: ran.append(path.parts[-3]) or grading.result(a, "graded", "")
+        classroom, "grade", lambda a, path, *_: ran.append(path.parts[-3]) or grading.result(a, "graded", "")
     )
-    again = {found["student"]: found for _, _, found in grading.grade_class(course, assignment, KIND, LIMITS)}
+    again = {found["student"]: found for _, _, found in classroom.grade_class(course, assignment, KIND, LIMITS)}
     assert not ran and again == results
     fixture.hand_in(course, "half", fixture.submission())
-    list(grading.grade_class(course, assignment, KIND, LIMITS))
+    list(classroom.grade_class(course, assignment, KIND, LIMITS))
     assert ran == ["half"]
     ran.clear()
-    list(grading.grade_class(course, Assignment.load(course, "hw1", seed=7), KIND, LIMITS, students=["right"]))
+    list(classroom.grade_class(course, Assignment.load(course, "hw1", seed=7), KIND, LIMITS, students=["right"]))
     assert ran == ["right"]
 
 
@@ -140,8 +141,8 @@ def test_a_grader_that_fails_on_one_submission_goes_on(graded, monkeypatch):
         return grading.result(assignment, "graded", "")
 
     monkeypatch.setattr(Sandbox, "start", lambda self: None)
-    monkeypatch.setattr(grading, "grade", grade)
-    made = grading.grade_class(
+    monkeypatch.setattr(classroom, "grade", grade)
+    made = classroom.grade_class(
         course, Assignment.load(course, "hw1"), KIND, LIMITS, students=["half", "wrong"], again=True
     )
     found = {one["student"]: one for _, _, one in made}
@@ -154,7 +155,7 @@ def test_one_sandbox_serves_all_clean_submissions(tmp_path, monkeypatch):
     course = fixture.course(tmp_path, first=fixture.submission(), second=fixture.submission())
     started, start = [], Sandbox.start
     monkeypatch.setattr(Sandbox, "start", lambda self: started.append(self) or start(self))
-    made = grading.grade_class(course, Assignment.load(course, "hw1"), KIND, LIMITS)
+    made = classroom.grade_class(course, Assignment.load(course, "hw1"), KIND, LIMITS)
     assert [found["status"] for _, _, found in made] == ["graded", "graded"]
     assert len(started) == 1
 
@@ -167,7 +168,7 @@ def test_python_may_lie_in_the_folder_that_is_emptied(tmp_path):
         (place / "left").mkdir()
         (place / "left/file").touch()
         (place / "link").symlink_to(python)
-    assert worker._empty(str(tmp_path), {str(python)})
+    assert warden.empty(str(tmp_path), {str(python)})
     assert sorted(map(str, tmp_path.rglob("*"))) == sorted(
         map(str, [tmp_path / "clone", python, python / "pyvenv.cfg"])
     )
@@ -179,14 +180,14 @@ def test_python_may_lie_in_the_folder_that_is_emptied(tmp_path):
 def test_an_unknown_student_is_an_error(graded):
     course, _, _, _ = graded
     with pytest.raises(ValueError, match=r"no submission and no entry in roster\.csv of: nobody"):
-        list(grading.grade_class(course, Assignment.load(course, "hw1"), KIND, LIMITS, students=["nobody"]))
+        list(classroom.grade_class(course, Assignment.load(course, "hw1"), KIND, LIMITS, students=["nobody"]))
 
 
 def test_replies_are_not_trusted():
     """Whatever a submission makes of a reply, the grader gets known fields of known types."""
     for reply in ({}, {"outcome": "perfect"}, {"outcome": ["passed"]}, {"message": 3, "line": "7", "changed": "all"}):
-        assert grading._checked(reply)["outcome"] == "crashed"
-    checked = grading._checked({"outcome": "passed", "changed": [1, "x" * 1000], "line": float("nan"), "by_test": 1})
+        assert running.checked(reply)["outcome"] == "crashed"
+    checked = running.checked({"outcome": "passed", "changed": [1, "x" * 1000], "line": float("nan"), "by_test": 1})
     assert checked["changed"] == ["x" * 100] and checked["line"] is None and checked["by_test"] is False
 
 
