@@ -32,6 +32,9 @@ def notebook_of(folder: Path, name: str) -> Path:
     return found[0]
 
 
+RESULT = {"student", "name", "assignment", "status", "message", "automatic", "possible", "questions", "flags"}
+
+
 def grade_class(
     course: Path,
     assignment: Assignment,
@@ -150,9 +153,20 @@ def save(course: Path, student: Student, found: dict, mark: str | None) -> dict:
 
 def _earlier(course: Path, name: str, student: str) -> dict | None:
     try:
-        return json.loads((course / "results" / name / f"{student}.json").read_text(encoding="utf-8"))
+        return _result_in(course / "results" / name / f"{student}.json")
     except (OSError, ValueError):
         return None
+
+
+def _result_in(path: Path) -> dict:
+    """Return the result that a file holds; raises ``ValueError`` if it is none of ours."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not set(found) >= RESULT or not isinstance(found["questions"], list):
+        raise ValueError(f"{path} is no result of this grader; move it elsewhere, or grade again")
+    return found
 
 
 def results(course: Path, name: str) -> list[dict]:
@@ -160,4 +174,4 @@ def results(course: Path, name: str) -> list[dict]:
     paths = sorted((course / "results" / name).glob("*.json"))
     if not paths:
         raise ValueError(f"{name} has no results yet; make them with: resnet-edu course grade {name}")
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    return [_result_in(path) for path in paths]

@@ -1,5 +1,7 @@
 """Grade one submission: read it in the sandbox, put its cells into the source, run that, say what came of it."""
 
+import hashlib
+import json
 from pathlib import Path
 
 from resnet_edu.course import submissions
@@ -10,6 +12,7 @@ from resnet_edu.course.sandbox import Limits, Sandbox, SandboxError
 
 STATUSES = ("graded", "needs_review", "unreadable", "wrong_notebook", "timeout", "crashed", "no_submission")
 LONGEST_MESSAGE = 500
+MOST_FLAGS = 40
 LONGEST_VALUE = 80  # characters of a value in the message of a hidden test
 READING = 20  # seconds of CPU time that reading a notebook may take
 NOT_THERE = ("ImportError", "ModuleNotFoundError", "FileNotFoundError", "PermissionError", "OSError",
@@ -58,7 +61,16 @@ def grade(assignment: Assignment, path: Path, sandbox: Sandbox, limits: Limits) 
     outcomes = {reply["outcome"] for reply in (*trace.tests.values(), *trace.cells.values())}
     flags = list(dict.fromkeys(flags))
     status = next((s for s in ("crashed", "timeout") if s in outcomes), "needs_review" if flags else "graded")
-    return result(assignment, status, "", questions, flags, _notes(trace))
+    if len(flags) > MOST_FLAGS:
+        flags = [*flags[:MOST_FLAGS], f"and {len(flags) - MOST_FLAGS} more"]
+    made = result(assignment, status, "", questions, flags, _notes(trace))
+    return made | {"work": _digest(code, answers)}
+
+
+def _digest(code: dict[str, str], answers: Answers) -> str:
+    """Return a checksum of all code that was run: points that a person changed hold as long as it is the same."""
+    text = json.dumps([code, [own.cell.source for own in answers.own]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read(path: Path, sandbox: Sandbox) -> list[submissions.Submitted]:
@@ -238,9 +250,7 @@ def _about_missing(assignment, place: int, name: str, trace: Trace, answers: Ans
             what = f"{reply['kind']}: {reply['message']}" if reply["outcome"] == "failed" else reply["message"]
             return _short(f"The cell of your own that defines {name} fails: {what}"), f"an own cell ({name}) fails"
     if defined_below(answers, name, place):
-        text = (
-            f"{name} is defined in a cell further down, which runs after this test: move it above this question."
-        )
+        text = f"{name} is defined in a cell further down, which runs after this test: move it above this question."
         return text, f"an answer uses {name} from a cell further down"
     return None
 

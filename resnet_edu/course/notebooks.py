@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import unquote
 
 CODE_STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
 TEXT_STUB = "YOUR ANSWER HERE"
@@ -268,7 +269,7 @@ class Assignment:
         """Load ``source/NAME/NAME.ipynb``; a ``seed`` replaces the number behind ``CLASS_SEED =``."""
         path = course / "source" / name / f"{name}.ipynb"
         if not path.is_file():
-            raise ValueError(f"there is no assignment {name!r}; there are: {', '.join(names(course)) or 'none'}")
+            raise ValueError(f"there is no assignment {name!r}; {there_are(course)}")
         notebook = read(path)
         if seed is not None:
             changed = 0
@@ -302,6 +303,17 @@ class Assignment:
         return hashlib.sha256(json.dumps([[c.name, c.source, c.nbgrader] for c in self.cells]).encode()).hexdigest()
 
     @cached_property
+    def secret_pictures(self) -> list[tuple[str, str]]:
+        """The name of each cell with a picture that students must not see, and the beginning of its bytes."""
+        return [
+            (cell.name, data[:200])
+            for cell, raw in zip(self.cells, self.notebook["cells"], strict=True)
+            for name, kinds in (raw.get("attachments") or {}).items()
+            if name not in _attached(cell.stub)
+            for data in ("".join(each) for each in kinds.values())
+        ]
+
+    @cached_property
     def release(self) -> dict:
         """The notebook for students: no solutions, hidden tests or outputs; as ``nbgrader generate_assignment``."""
         cells = []
@@ -314,10 +326,19 @@ class Assignment:
                         metadata["editable"] = False
                 metadata["nbgrader"] = {**cell.nbgrader, "cell_type": cell.kind, "checksum": _checksum(cell)}
             made = {**raw, "source": cell.stub, "metadata": metadata}
+            if "attachments" in made:
+                made["attachments"] = {k: v for k, v in made["attachments"].items() if k in _attached(cell.stub)}
+                if not made["attachments"]:
+                    del made["attachments"]
             if cell.kind == "code":
                 made |= {"outputs": [], "execution_count": None}
             cells.append(made)
         return {**self.notebook, "cells": cells}
+
+
+def _attached(text: str) -> set[str]:
+    """Return the names of the attachments that a text shows."""
+    return {unquote(name) for name in re.findall(r"attachment:([^\s)\"'>]+)", text)}
 
 
 def _checksum(cell: Cell) -> str:
@@ -330,6 +351,19 @@ def _checksum(cell: Cell) -> str:
 def names(course: Path) -> list[str]:
     """Return the names of a course's assignments."""
     return sorted(path.stem for path in course.glob("source/*/*.ipynb") if path.parent.name == path.stem)
+
+
+def there_are(course: Path) -> str:
+    """Say which assignments there are, and which folders hold notebooks that are none."""
+    known = names(course)
+    text = f"there are: {', '.join(known) or 'none'}"
+    for folder in sorted(path for path in course.glob("source/*") if path.is_dir() and path.name not in known):
+        held = ", ".join(sorted(path.name for path in folder.glob("*.ipynb"))) or "no notebook"
+        text += (
+            f"; source/{folder.name} holds {held}: an assignment is one notebook with its folder's name, "
+            f"source/{folder.name}/{folder.name}.ipynb"
+        )
+    return text
 
 
 def bound(lines: list[str]) -> frozenset[str]:

@@ -41,7 +41,8 @@ def serve(warden: socket.socket, limits: dict, modules: list[str], folder: str) 
     values, watching, runner = (_private(name) for name in ("values", "watching", "runner"))
     known = values.known_types()
     parts = types.SimpleNamespace(
-        values=values, watching=watching, known=known, guards=values.guards(known), notebooks=notebooks, submissions=submissions,
+        values=values, watching=watching, known=known, guards=values.guards(known), notebooks=notebooks,
+        submissions=submissions,
         frontend=frontend, state=state, originals=_originals(watching, modules), builtins=builtins,
         builtins_copy=dict(vars(builtins)),
     )  # fmt: skip
