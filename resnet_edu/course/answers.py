@@ -140,8 +140,8 @@ def _own(assignment: Assignment, submission: list[Cell], places: list, used: dic
         reached = max(reached, place)
         source = assignment.cells[place]
         if cell.kind == "code" and source.kind == "code" and not source.is_answer:
-            given = set(source.stub.split("\n"))
-            added = "\n".join(line for line in cell.source.split("\n") if line not in given)
+            given = {line.rstrip() for line in source.stub.split("\n")}
+            added = "\n".join(line for line in cell.source.split("\n") if line.rstrip() not in given)
             if added.strip():  # before a test, so that a helper written there is known to it
                 own.append(Own(place - 1 if source.is_test else place, Cell(None, "code", added)))
         elif cell.kind == "code" and source.is_answer and not source.is_manual and cell.source.strip():

@@ -66,9 +66,24 @@ def form(assignment: Assignment) -> list[str]:
     for place, cell in enumerate(assignment.cells):
         label = cell.name or f"cell {place + 1}"
         problems += [f"{label}: {text}" for text in _form_of(cell, assignment.notebook["cells"][place])]
+    answered = {name: cell.name for cell in assignment.cells if cell.is_answer for name in _stub_names(cell)}
+    for cell in assignment.cells:
+        if cell.kind == "code" and not cell.is_answer:
+            problems += [
+                f"{cell.name}: it gives another meaning to {name}, which is the answer of {answered[name]}; "
+                "rename it here (the name behind 'except … as' is even deleted)"
+                for name in sorted(cell.binds & answered.keys())
+            ]
     if not assignment.tests:
         problems.append("there is no question with a test")
     return problems
+
+
+def _stub_names(cell: Cell) -> frozenset[str]:
+    try:
+        return Cell(None, "code", cell.stub).defines if cell.kind == "code" else frozenset()
+    except ValueError:  # unbalanced marks, which are named elsewhere
+        return frozenset()
 
 
 def _form_of(cell: Cell, raw: dict) -> Iterable[str]:

@@ -118,7 +118,9 @@ class Cell:
         names = set(self.defines | self.imports)
         for node in statements(self.source):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                names |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+                inside = list(ast.walk(node))
+                names |= {n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+                names |= {n.name for n in inside if isinstance(n, ast.ExceptHandler) and n.name}
         return frozenset(names)
 
     @cached_property

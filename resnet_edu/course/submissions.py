@@ -40,9 +40,9 @@ def facts(notebook: dict) -> list[dict]:
     """Return what grading needs to know of each cell of a notebook that ``parse`` returned."""
     found, left = [], LARGEST_PICTURES
     for cell, raw in zip(cells_of(notebook), notebook["cells"], strict=True):
-        source, pictures = cell.source, []
+        source, pictures = cell.source.replace("\r\n", "\n").replace("\r", "\n"), []
         if cell.kind != "code":
-            source, pictures = _pictures(cell.source, raw.get("attachments"), left)
+            source, pictures = _pictures(source, raw.get("attachments"), left)
             left -= sum(len(data) for _, _, data in pictures)
         names = {key: _short(getattr(cell, key)) if cell.kind == "code" else [] for key in FACTS}
         found.append({"name": cell.name[:200] if cell.name else None, "kind": cell.kind, "source": source,

@@ -196,12 +196,12 @@ def cases(secrets, port):
             "Your code raises ValueError on another input",
         ),
         "forges": Case(relu(forge), REVIEW, 5, "wrote false replies"),
-        "steals": Case(relu(steal), REVIEW, 5, "uses open", needs_sandbox=True),
-        "connects": Case(relu(connect), REVIEW, 5, "uses socket", needs_sandbox=True),
-        "leaves_processes": Case(relu(daemon), REVIEW, 5, "uses subprocess"),
+        "steals": Case(relu(steal), REVIEW, 5, "opens /etc/passwd", needs_sandbox=True),
+        "connects": Case(relu(connect), REVIEW, 5, "uses the network", needs_sandbox=True),
+        "leaves_processes": Case(relu(daemon), REVIEW, 5, "starts processes"),
         "kills_all": Case(residual("os.kill(-1, 9)", "import os"), REVIEW, 2, "ProcessLookupError", needs_sandbox=True),
         "kills_the_warden": Case(
-            relu("os.kill(os.getppid(), 9)", "import os"), REVIEW, 5, "uses kill", needs_sandbox=True
+            relu("os.kill(os.getppid(), 9)", "import os"), REVIEW, 5, "sends signals", needs_sandbox=True
         ),
     }
 

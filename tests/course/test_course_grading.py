@@ -14,9 +14,9 @@ import pytest
 from cases import cases
 
 from resnet_edu.course import classroom, grading, running
-from resnet_edu.course.worker import warden
 from resnet_edu.course.notebooks import Assignment
 from resnet_edu.course.sandbox import MIB, Limits, Sandbox, bwrap_command, problem
+from resnet_edu.course.worker import warden
 
 KIND = "none" if problem("bwrap") else "bwrap"
 LIMITS = Limits(cell=2, total=40, memory=2048 * MIB, disk=128 * MIB)
@@ -40,7 +40,8 @@ def graded(tmp_path_factory):
     (course / "roster.csv").write_text("student,name,email\nright,Ada Lovelace,ada@example.org\nabsent,Alan Turing,\n")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assignment = Assignment.load(course, "hw1")
-    results = {found["student"]: found for _, _, found in classroom.grade_class(course, assignment, KIND, LIMITS, jobs=2)}
+    made = classroom.grade_class(course, assignment, KIND, LIMITS, jobs=2)
+    results = {found["student"]: found for _, _, found in made}
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     server.close()
     return course, chosen, results, grown

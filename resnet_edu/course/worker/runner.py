@@ -177,13 +177,15 @@ class Runner:
         self.busy.append(True)
         try:
             changed = [] if op == "given" else self.parts.originals.repair()
+            for key, value in self.trusted.items() if op == "test" else ():
+                now = self.namespace.get(key, self)
+                if now is not value:
+                    self.namespace[key] = value
+                    code = isinstance(value, type | types.ModuleType | types.FunctionType)
+                    if code and not self.parts.watching.same_code(value, now):
+                        changed.append(key)
         finally:
             self.busy.clear()
-        for key, value in self.trusted.items() if op == "test" else ():
-            if self.namespace.get(key, self) is not value:
-                self.namespace[key] = value
-                if isinstance(value, type | types.ModuleType | types.FunctionType):
-                    changed.append(key)
         return changed
 
     def _for_test(self) -> dict:

@@ -109,6 +109,34 @@ def hook(report, folder: str):
     return audit, busy
 
 
+def _is_meaning(name: str, value) -> bool:
+    """Return whether an attribute of a class says what its instances do; counters and caches do not."""
+    return name in ("__module__", "__name__", "__bases__") or callable(value) or hasattr(type(value), "__get__")
+
+
+def _is_dynamos(label: str, value) -> bool:
+    """Return whether torch.compile itself has put a function in a place where it does."""
+    file = getattr(getattr(value, "__code__", None), "co_filename", "")
+    return label in ("torch.nn.Module.__init__", "torch.nn.Module.__setstate__") and "/torch/_dynamo/" in file
+
+
+def same_code(one, other) -> bool:
+    """Return whether two functions, or classes, do the same: a cell that ran twice makes new ones."""
+    if isinstance(one, types.FunctionType) and isinstance(other, types.FunctionType):
+        first, second = one.__code__, other.__code__
+        same = first.co_code == second.co_code and first.co_names == second.co_names
+        return same and one.__defaults__ == other.__defaults__ and _constants(first) == _constants(second)
+    if isinstance(one, type) and isinstance(other, type):
+        parts, others = ({k: v for k, v in vars(each).items() if callable(v)} for each in (one, other))
+        same = one.__bases__ == other.__bases__ and parts.keys() == others.keys()
+        return same and all(part is others[name] or same_code(part, others[name]) for name, part in parts.items())
+    return False
+
+
+def _constants(code) -> list:
+    return [(c.co_code, _constants(c)) if isinstance(c, types.CodeType) else (type(c), c) for c in code.co_consts]
+
+
 class Originals:
     """What modules, classes and functions were before any answer ran."""
 
@@ -136,7 +164,7 @@ class Originals:
             module = getattr(value, "__module__", None)
             if isinstance(module, str) and module.partition(".")[0] == root and value.__flags__ & 1 << 9:
                 self._known.add(id(value))
-                kept = {name: each for name, each in vars(value).items() if not name.startswith("_abc_")}
+                kept = {name: each for name, each in vars(value).items() if _is_meaning(name, each)}
                 self.spaces[label] = (value, kept, True)
                 for name, each in kept.items():
                     inner = getattr(each, "__func__", each)
@@ -155,7 +183,7 @@ class Originals:
         for label, (owner, kept, is_class) in self.spaces.items():
             now = vars(owner)
             for name, value in kept.items():
-                if now.get(name) is not value:
+                if now.get(name) is not value and not _is_dynamos(f"{label}.{name}", now.get(name)):
                     changed.append(f"{label}.{name}")
                     self._set(owner, name, value, is_class)
             if is_class and len(now) > len(kept):
