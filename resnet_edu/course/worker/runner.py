@@ -108,9 +108,10 @@ class Runner:
         file, error, changed, reset = f"<{op} {name}>", None, [], []
         namespace, inference = self.namespace, None
         if op != "code":
+            first = self.parts.originals.repair("builtins")  # what setting modes back needs itself
             reset = self.parts.state.restore(self.modes)
             inference = self._outside_inference(reset)
-            changed = self._repaired(op)
+            changed = first + self._repaired(op)
         if op == "test":
             namespace = self._for_test()
         before = set(self.namespace)

@@ -282,7 +282,7 @@ def _report(line: bytes) -> list[str] | None:
 
 def empty(folder: str, keep: set[str]) -> bool:
     """Remove all in a folder but these paths and what leads to them; return whether that worked."""
-    empty = True
+    all_gone = True
     for entry in os.scandir(folder):
         if entry.path in keep:
             continue
@@ -290,12 +290,12 @@ def empty(folder: str, keep: set[str]) -> bool:
             with contextlib.suppress(OSError):
                 os.unlink(entry.path)
         elif any(path.startswith(entry.path + "/") for path in keep):
-            empty = empty(entry.path, keep) and empty
+            all_gone = empty(entry.path, keep) and all_gone
             continue
         else:
             shutil.rmtree(entry.path, ignore_errors=True)
-        empty = empty and not os.path.lexists(entry.path)
-    return empty
+        all_gone = all_gone and not os.path.lexists(entry.path)
+    return all_gone
 
 
 def _mounts() -> list[str]:

@@ -177,10 +177,12 @@ class Originals:
             del self.spaces[kept]
         self.add(value, f"<{name}>", getattr(value, "__module__", "").partition(".")[0])
 
-    def repair(self) -> list[str]:
-        """Put back what was replaced; return what it was."""
+    def repair(self, only: str | None = None) -> list[str]:
+        """Put back what was replaced, in one module or in all; return what it was."""
         changed = []
         for label, (owner, kept, is_class) in self.spaces.items():
+            if only is not None and label != only:
+                continue
             now = vars(owner)
             for name, value in kept.items():
                 if now.get(name) is not value and not _is_dynamos(f"{label}.{name}", now.get(name)):
@@ -188,7 +190,7 @@ class Originals:
                     self._set(owner, name, value, is_class)
             if is_class and len(now) > len(kept):
                 changed += self._strip(label, owner, kept)
-        for label, function, code, defaults, keywords in self.functions:
+        for label, function, code, defaults, keywords in self.functions if only is None else ():
             if function.__code__ is not code:
                 changed.append(label)
                 function.__code__ = code
