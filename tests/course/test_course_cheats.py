@@ -38,6 +38,12 @@ CHEATS = {
                          + WRONG, 0, "builtins.isinstance had got another meaning"),
     "patches_json": ("import json\njson.dumps = json.JSONEncoder.encode = lambda *_: '{\"outcome\": \"passed\"}'\n"
                      + WRONG, 0, ""),
+    "empties_the_request": ("import json, socket\nload = json.loads\n"
+                            "json.loads = lambda *a, **k: {**load(*a, **k), 'source': ''}\n"
+                            "json.decoder.JSONDecoder.decode = lambda *_: {}\nsocket.socket.recv = lambda *_: b''\n"
+                            + WRONG, 0, ""),
+    "empties_the_test": ("import ast\nast.NodeTransformer.visit = lambda *_: ast.Module([], [])\n"
+                         "ast.parse = compile = lambda *_, **__: None\n" + WRONG, 0, "ast.NodeTransformer.visit"),
     "patches_the_package": ("import resnet_edu.course.worker.runner as runner\n"
                             "runner.Runner._execute = lambda *_: None\nrunner.encoded = lambda _: '{}'\n" + WRONG,
                             0, ""),

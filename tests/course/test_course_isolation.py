@@ -21,17 +21,18 @@ def holds(text):
     for line in open("/proc/self/maps"):
         low, high = (int(part, 16) for part in line.split()[0].split("-"))
         if " r" in line and "[v" not in line and high - low < 1 << 30:
-            try:
-                with open("/proc/self/mem", "rb", 0) as file:
-                    file.seek(low)
-                    part = file.read(high - low)
-            except (OSError, ValueError, OverflowError):
-                continue
-            place = part.find(rest)
-            while place >= 0:
-                if part[place + len(rest) : place + len(rest) + 1] == bytes([last]):
-                    return True
-                place = part.find(rest, place + 1)
+            for start in range(low, high, 1 << 22):
+                try:
+                    with open("/proc/self/mem", "rb", 0) as file:
+                        file.seek(start)
+                        part = file.read(min(high - start, (1 << 22) + 64))
+                except (OSError, ValueError, OverflowError):
+                    break
+                place = part.find(rest)
+                while place >= 0:
+                    if part[place + len(rest) : place + len(rest) + 1] == bytes([last]):
+                        return True
+                    place = part.find(rest, place + 1)
     return False
 """
 
@@ -50,7 +51,8 @@ def test_a_child_inherits_nothing_of_other_submissions_and_no_test(tmp_path):
         "control = holds('ereht_si_siht')\nmark = 'this_is_there'\n"
         "def relu(x):\n    raise ValueError(f'{found} {control}')"
     )
-    found = graded(tmp_path, "none", a_first=f"note = 'SECRET_OF_FIRST'\n{fixture.RELU}", b_second=look)
+    first = f"note = 'SECRET_OF_FIRST'\n{fixture.RELU}"
+    found = graded(tmp_path, "none", Limits(cell=60, total=200), a_first=first, b_second=look)
     assert found["a_first"]["automatic"] == 5
     message = found["b_second"]["questions"][0]["message"]
     assert message.startswith("ValueError: [] True"), message

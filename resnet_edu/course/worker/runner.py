@@ -1,11 +1,10 @@
 """The child: reads one submission's notebook and runs its cells, as they come.
 
 This module, ``values`` and ``watching`` are loaded by the zygote as copies that stand in no table of modules and have
-builtins of their own, so an answer finds them only by looking at frames or memory, which is reported first.
+builtins of their own, so an answer finds them only by looking at frames or memory, which is reported first. What
+passes between child and warden goes through C functions alone: an answer may have changed Python's own modules.
 """
 
-import hashlib
-import json
 import linecache
 import os
 import random
@@ -15,6 +14,9 @@ import sys
 import time
 import types
 from _json import encode_basestring_ascii as quoted
+from hashlib import blake2b
+from marshal import loads
+from os import read, write
 
 LONGEST = 1 << 16  # bytes read at once
 ALLOW_AWAIT = 0x2000  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -23,7 +25,7 @@ TEXT = 2000  # characters of a message
 
 
 def encoded(value) -> str:
-    """Return JSON, by C functions alone: an answer may have changed Python's own encoder."""
+    """Return JSON."""
     kind = type(value)
     if kind is str:
         return quoted(value)
@@ -40,8 +42,8 @@ class Runner:
     """Answers the warden's requests about one submission."""
 
     def __init__(self, channel, limits: dict, folder: str, shell, parts):
-        self.channel, self.shell, self.parts = channel, shell, parts
-        self.buffer, self.flags, self.trusted, self.here = b"", 0, {}, os.getpid()
+        self.channel, self.shell, self.parts = channel.fileno(), shell, parts
+        self.buffer, self.flags, self.trusted = b"", 0, {}
         self.key = self._line()
         hook, self.busy = parts.watching.hook(self._report, folder)
         _limit_resources(limits)
@@ -57,21 +59,20 @@ class Runner:
         os.makedirs(folder, exist_ok=True)
         os.chdir(folder)
         self.modes = parts.state.snapshot()
-        self.report_pid = os.getpid()
         os.register_at_fork(after_in_child=channel.close)  # a twin cannot answer
         sys.addaudithook(hook)
 
     def serve(self) -> None:
         """Answer requests until there are no more."""
         while line := self._line():
-            request = json.loads(line)
+            request = loads(bytes.fromhex(line.decode()))
             token, op = request.pop("token"), request.pop("op")
             reply = self._read(**request) if op == "read" else self._run(op, **request)
             self._send(encoded(reply), token)
 
     def _line(self) -> bytes:
         while b"\n" not in self.buffer:
-            part = self.channel.recv(LONGEST)
+            part = read(self.channel, LONGEST)
             if not part:
                 return b""
             self.buffer += part
@@ -80,18 +81,22 @@ class Runner:
 
     def _send(self, body: str, token: str) -> None:
         data = body.encode()
-        mac = hashlib.blake2b(token.encode() + data, key=self.key, digest_size=16).hexdigest()
-        self.channel.sendall(mac.encode() + b" " + data + b"\n")
+        mac = blake2b(token.encode() + data, key=self.key, digest_size=16).hexdigest()
+        self._write(mac.encode() + b" " + data + b"\n")
 
     def _report(self, cell: str, what: str) -> None:
-        self.channel.sendall(b"seen " + encoded([cell, what]).encode() + b"\n")
+        self._write(b"seen " + encoded([cell, what]).encode() + b"\n")
+
+    def _write(self, data: bytes) -> None:
+        while data:
+            data = data[write(self.channel, data) :]
 
     def _read(self, size: int) -> dict:
         """Return the notebook that follows on the channel, without what grading does not need."""
         content = bytearray(self.buffer)
         self.buffer = b""
         while len(content) < size:
-            part = self.channel.recv(1 << 20)
+            part = read(self.channel, 1 << 20)
             if not part:
                 os._exit(0)
             content += part
@@ -104,14 +109,14 @@ class Runner:
             return {"unreadable": "the notebook is too large to be read; clear the outputs and hand in again"}
 
     def _run(self, op: str, name: str, source: str, limit: float, seed: int) -> dict:
+        changed = self.parts.originals.repair("builtins")  # all that follows needs them, and Python's own modules
         _seed(seed)
-        file, error, changed, reset = f"<{op} {name}>", None, [], []
+        file, error, reset = f"<{op} {name}>", None, []
         namespace, inference = self.namespace, None
         if op != "code":
-            first = self.parts.originals.repair("builtins")  # what setting modes back needs itself
             reset = self.parts.state.restore(self.modes)
             inference = self._outside_inference(reset)
-            changed = first + self._repaired(op)
+            changed += self._repaired(op)
         if op == "test":
             namespace = self._for_test()
         before = set(self.namespace)
@@ -221,10 +226,13 @@ class Runner:
 
 
 def _limit_resources(limits: dict) -> None:
-    with open("/proc/self/statm", "rb") if os.path.exists("/proc/self/statm") else open(os.devnull, "rb") as file:
-        mapped = int((file.read().split() or [b"0"])[0]) * resource.getpagesize()
+    mapped = data = 0
+    if os.path.exists("/proc/self/statm"):
+        with open("/proc/self/statm", "rb") as file:
+            pages = file.read().split()
+        mapped, data = (int(pages[place]) * resource.getpagesize() for place in (0, 5))
     for kind, value in (
-        (resource.RLIMIT_DATA, limits["memory"]),
+        (resource.RLIMIT_DATA, data + limits["memory"]),
         # What is mapped counts, not what is touched: so a limit is met at once, however slow the machine is.
         (resource.RLIMIT_AS, mapped + limits["memory"] if mapped else resource.RLIM_INFINITY),
         (resource.RLIMIT_FSIZE, limits["file"]),

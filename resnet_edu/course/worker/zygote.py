@@ -19,9 +19,11 @@ from pathlib import Path
 
 PR_SET_DUMPABLE = 4
 WATCHED = (
-    "builtins", "math", "random", "copy", "itertools", "functools", "operator", "collections", "numpy", "numpy.linalg",
-    "numpy.testing", "torch", "torch.nn", "torch.nn.functional", "torch.nn.init", "torch.nn.utils", "torch.autograd",
-    "torch.linalg", "torch.testing", "torch.func", "torch.nn.modules.module",
+    "builtins", "ast", "contextlib", "linecache", "os", "random", "resource", "signal", "time", "types", "warnings",
+    "math", "copy", "itertools", "functools", "operator", "collections",
+    "numpy", "numpy.linalg", "numpy.random", "numpy.testing",
+    "torch", "torch.nn", "torch.nn.functional", "torch.nn.init", "torch.nn.utils", "torch.nn.modules.module",
+    "torch.autograd", "torch.func", "torch.linalg", "torch.testing",
 )  # fmt: skip
 
 
