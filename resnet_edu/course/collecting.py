@@ -40,6 +40,7 @@ class Entry:
     email: str = ""
     owner: str = ""  # what the platform calls the student
     anonymous: bool = False
+    numbered: bool = False  # whether the platform itself numbers the attempts
 
 
 @dataclass
@@ -138,7 +139,9 @@ def _of_canvas(one: Found, name: str, students: dict) -> list[Entry]:
     if match and match["id"] not in students:
         late, attempt = bool(match["late"]), (0, int(match["submission"][:18]))
         student = f"anon-{match['id']}"
-        return [Entry(student, student, one.path, late, attempt, one.read, owner=match["id"], anonymous=True)]
+        return [
+            Entry(student, student, one.path, late, attempt, one.read, owner=match["id"], anonymous=True, numbered=True)
+        ]
     matches = list(CANVAS.finditer(name))
     if not matches:
         return []
@@ -146,7 +149,7 @@ def _of_canvas(one: Found, name: str, students: dict) -> list[Entry]:
     number = SUFFIX.search(PurePosixPath(name).stem)
     attempt = int((number["canvas"] or "0")[:9]) if number else 0
     return [Entry(match["id"], name[: match.start()], one.path, bool(match["late"]),
-                  (attempt, int(match["submission"][:18])), one.read, owner=match["id"])]  # fmt: skip
+                  (attempt, int(match["submission"][:18])), one.read, owner=match["id"], numbered=True)]  # fmt: skip
 
 
 def _gradescope_owners(everything: list[Found]) -> dict[str, list[tuple[str, str, str]]]:

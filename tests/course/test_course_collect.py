@@ -262,7 +262,8 @@ def test_one_bad_name_ends_no_run(tmp_path, capsys):
 def test_canvas_hides_names_and_has_groups(tmp_path):
     course = fixture.course(tmp_path)
     files = {"anon_x7Qp2_9001_hw1.ipynb": notebook("a"), "LATE_anon_aB3dE_9002_hw1.ipynb": notebook("b"),
-             "project_group_a_1001_9003_hw1.ipynb": notebook("c"), "team_1_2_1003_9004_hw1.ipynb": notebook("d")}  # fmt: skip
+             "project_group_a_1001_9003_hw1.ipynb": notebook("c"),
+             "team_1_2_1003_9004_hw1.ipynb": notebook("d")}  # fmt: skip
     roster = tmp_path / "class.csv"
     roster.write_text("Student;ID;SIS Login ID;Section\nA;1001;a;x\nB;1002;b;x\nC;1003;c;x\n")
     done = collect(course, "hw1", archive(tmp_path / "s.zip", files), "canvas", roster)

@@ -85,7 +85,7 @@ def test_marks_complete_the_total(graded):
 def test_points_outside_the_scale_are_an_error(graded, points):
     course, assignment = graded
     mark(course, s1001=points)
-    with pytest.raises(ValueError, match=r"marks\.csv, line 2: points must be a number from 0 to 2, got"):
+    with pytest.raises(ValueError, match=r"marks\.csv, line 3: points must be a number from 0 to 2, got"):
         marking.marks(course, assignment)
 
 
@@ -248,8 +248,8 @@ def test_ids_without_their_zeros_find_their_students(tmp_path):
 
 def test_a_row_that_fits_nobody_is_kept_and_named(graded, capsys):
     course, assignment = graded
-    path = resave(course, lambda row: row | ({"student": "9999", "name": "X", "points": "1"}
-                                             if row["student"] == "1001" and row["question"] == "why" else {}))  # fmt: skip
+    nobody = {"student": "9999", "name": "X", "points": "1"}
+    path = resave(course, lambda row: row | (nobody if (row["student"], row["question"]) == ("1001", "why") else {}))
     _, remarks = marking.marked_results(course, assignment)
     assert len(remarks) == 1 and "it fits nobody (9999, why)" in remarks[0]
     _, _, remarks = marking.prepare(course, assignment)
@@ -304,9 +304,7 @@ def test_canvas_with_semicolons_and_another_title(graded, tmp_path):
     with pytest.raises(ValueError, match="name the one to be filled with --column"):
         export(course, assignment, "canvas", gradebook=book)
     done = export(course, assignment, "canvas", gradebook=book, column="Homework 1: residuals")
-    assert done.path.read_text(encoding="utf-8-sig").splitlines()[1] == '"T, Alan";1004;a;A;3' or '"T, Alan"' in (
-        done.path.read_text(encoding="utf-8-sig")
-    )
+    assert done.path.read_text(encoding="utf-8-sig").splitlines()[1] == "T, Alan;1004;a;A;3"
 
 
 @pytest.mark.parametrize("content", ["[]", "null", "{}", "{", '{"questions": 3}'])
