@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import resnet_edu
+from resnet_edu.course import cgroups
 
 KINDS = ("bwrap", "docker", "none")
 PACKAGE = Path(resnet_edu.__file__).parent
 FIRST_UID = 60_000  # users without a name and without rights, one for each sandbox, when root grades
 MIB = 1 << 20
+ZYGOTE = 1024 * MIB  # bytes that the imports of a worker take at most
 WARNING = """\
 ********************************************************************************
 NO SANDBOX. Each submission runs as you, on your files and your network.
@@ -154,7 +156,7 @@ class Sandbox:
     ):
         self.kind, self.course, self.limits, self.modules = kind, course.resolve(), limits, modules
         self.slot, self.image = slot, image
-        self.process = self.folder = None
+        self.process = self.folder = self.group = None
         self.closed = False
         self.sound: set[str] = set()  # assignments of which the solutions were seen to pass here
 
@@ -174,8 +176,14 @@ class Sandbox:
             command = [sys.executable, "-m", "resnet_edu.course.worker"]
             inherited = environment(work) | {"PYTHONPATH": str(PACKAGE.parent)}
             uid = FIRST_UID + self.slot if root and _everyone_can_read(sys.prefix, sys.base_prefix, PACKAGE) else None
+        if self.kind != "docker":  # which has limits of its own
+            self.group = cgroups.make(f"resnet-edu-{self.slot}", self.limits.memory + ZYGOTE)
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=inherited
+            cgroups.inside(self.group, command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=inherited,
         )
         limits = asdict(self.limits) | {"file": self.limits.disk}
         if uid is None and not (self.kind == "bwrap" and _counts_processes_by_namespace()):
@@ -246,6 +254,8 @@ class Sandbox:
                 process.wait()
             process.stdout.close()
             process.stderr.close()
+        cgroups.remove(self.group)
+        self.group = None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
