@@ -22,8 +22,8 @@ from pathlib import Path
 from statistics import median
 
 from resnet_edu.course.classroom import grade_class, imports
-from resnet_edu.course.running import run
 from resnet_edu.course.notebooks import Assignment, write
+from resnet_edu.course.running import run
 from resnet_edu.course.sandbox import Limits, Sandbox, problem
 
 ROOT = Path(__file__).parents[1]

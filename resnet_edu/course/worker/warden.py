@@ -42,6 +42,8 @@ class Warden:
         self._kill()
         if self.zygote is not None:
             self.zygote.close()
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self.zygote_pid, 0)
 
     def configure(self, limits: dict, modules: list[str], uid: int | None, folder: str) -> dict:
         """Set the limits, give up the user's rights if ``uid`` says so, and start the zygote."""
