@@ -75,7 +75,7 @@ def test_the_fixture_has_a_good_form():
         (with_metadata("why_text", task=True, points=4), "task cells and mark schemes are not supported"),
         (edited("why_text", "A person", "=== BEGIN MARK SCHEME ===\nTwo points.\n=== END MARK SCHEME ===\nA person"),
          "task cells and mark schemes are not supported"),
-        (with_metadata("relu", grade=True, points=1), "an answer that a person reads must be a Markdown cell, not code"),
+        (with_metadata("relu", grade=True, points=1), "a person reads must be a Markdown cell, not code"),
         (edited("setup", "CLASS_SEED = 2015", "CLASS_SEED = 2015\nfor relu in (): pass"),
          "setup: it gives another meaning to relu, which is the answer of relu"),
         (edited("summary", "as error", "as residual"), "summary: it gives another meaning to residual"),
@@ -211,7 +211,7 @@ def test_a_picture_of_a_model_answer_stays_out_of_the_release():
 @pytest.mark.parametrize("where", ["attachments", "metadata", "outputs"])
 def test_the_search_for_leaks_looks_at_the_whole_notebook(built, where):
     fixture.save(built / "course/source/hw1/hw1.ipynb", with_picture("solution"))
-    secret = "assert np.allclose(relu(x), x * (x > 0)), 'x'\nmarker = 'CANARY_HIDDEN_relu_7f3a'"
+    secret = next(cell["source"] for cell in fixture.source()["cells"] if cell["id"] == "test_relu")
     cell = fixture.cell("a", "code", "x = 1")
     cell |= {"attachments": {"attachments": {"d.png": {"image/png": PICTURE}}}, "metadata": {"metadata": {"n": secret}},
              "outputs": {"outputs": [{"text": secret.splitlines(keepends=True)}]}}[where]  # fmt: skip
