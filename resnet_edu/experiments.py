@@ -32,7 +32,10 @@ from resnet_edu import __version__, runs
 
 FOLDER = Path(__file__).parent / "experiments"
 # The modules on which a recorded number depends.
-CODE = ("blocks", "networks", "datasets", "training", "trials", "probes", "interventions", "landscape", "measures")
+CODE = (
+    "blocks", "networks", "datasets", "training", "trials", "probes", "interventions", "landscape", "transfer",
+    "measures",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ def every_figure():
     norms = {"new": rows.T, "trained": rows.T / 10}
     yield paths.path_lengths(norms, np.array([1.0, 3, 3, 1]), "A.", "B.")
     yield paths.lesion(3, 2, "A caption.", "An alt text.")
+    yield paths.spectra({"plain-20": rows, "pre-activation-20": rows[:1]}, 0.01, "A caption.", "An alt text.")
 
 
 def test_every_figure_draws_in_both_versions():

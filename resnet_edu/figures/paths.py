@@ -227,6 +227,32 @@ def path_lengths(norms: Mapping[str, np.ndarray], counts: np.ndarray, caption: s
     return Figure(draw, caption, alt, size=(7.0, 3.8), narrow=6.4)
 
 
+def spectra(series: Mapping[str, np.ndarray], threshold: float, caption: str, alt: str) -> Figure:
+    """Return singular values ``(seeds, directions)``, largest first, on a logarithmic axis: a thin line a seed.
+
+    Directions are shown as shares; the dotted line is the threshold below which one counts as lost.
+    """
+
+    def draw(canvas, ink):
+        ax = canvas.subplots()
+        for index, (label, rows) in enumerate(series.items()):
+            share = 100 * np.arange(1, rows.shape[1] + 1) / rows.shape[1]
+            style = _style(label, index)
+            style["markevery"] = max(1, rows.shape[1] // 8)
+            for number, row in enumerate(np.maximum(rows, 1e-9)):
+                ax.plot(share, row, lw=1.2, ms=4, label=None if number else label, **style)
+        ax.axhline(threshold, color=ink["soft"], ls=":", lw=1.4)
+        ax.annotate("lost below", (100, threshold), xytext=(0, -5), textcoords="offset points", va="top", ha="right",
+                    fontsize=10)  # fmt: skip
+        ax.set_yscale("log")
+        ax.set_ylim(bottom=1e-6)
+        ax.set_xlabel("direction, in order of size (%)")
+        ax.set_ylabel("singular value of the product")
+        canvas.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3, handlelength=3)
+
+    return Figure(draw, caption, alt, size=(6.4, 4.0))
+
+
 def branch_sizes(network, images) -> np.ndarray:
     """Return ``|branch(x)| / |shortcut(x)|`` for every block, a mean over ``images`` ``(N, C, H, W)``: ``(blocks,)``.
 
