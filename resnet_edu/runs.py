@@ -79,7 +79,7 @@ class Sample:
 
 def scatters(values: np.ndarray) -> bool:
     """Return whether mean ± deviation would mislead: the deviation is above 1 and above half of the mean."""
-    return len(values) > 2 and values.std(ddof=1) > max(1.0, abs(values.mean()) / 2)
+    return bool(len(values) > 2 and values.std(ddof=1) > max(1.0, abs(values.mean()) / 2))
 
 
 def short(value: float) -> str:
@@ -93,10 +93,12 @@ def short(value: float) -> str:
 def outcome(values: np.ndarray, digits: str = ".1f") -> str:
     """Return a sample as text that no line breaks: ``1.3 ± 0.4``, or ``4.2 (0.8 to 28.9)`` where it ``scatters``.
 
-    That is mean and standard deviation (n - 1), or median, lowest and highest; a single value stands alone. From a
-    thousand on numbers are ``short``: the decimals of such a mean mean nothing.
+    That is mean and standard deviation (n - 1), or median, lowest and highest; a single value stands alone, and
+    none is a dash. From a thousand on numbers are ``short``: the decimals of such a mean mean nothing.
     """
-    large = len(values) > 0 and np.abs(values).max() >= 1000
+    if not len(values):
+        return "–"
+    large = np.abs(values).max() >= 1000
 
     def text(value: float) -> str:
         return short(value) if large else f"{value:{digits}}"

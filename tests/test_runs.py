@@ -218,7 +218,7 @@ def test_a_sample_that_scatters_shows_median_and_range():
     assert runs.outcome(skewed[:1]) == "28.9" and not runs.scatters(skewed[:2])
     assert not runs.scatters(skewed / 100)  # a scatter below one point is nothing to see
     assert runs.outcome(np.array([1089.4, 1500.2])) == "1,295\u00a0±\u00a0290"
-    assert runs.outcome(np.array([4.565e15])) == "4.6·10¹⁵"
+    assert runs.outcome(np.array([4.565e15])) == "4.6·10¹⁵" and runs.outcome(np.array([])) == "–"
     assert f"{runs.Sample(skewed, (0, 1, 2, 3, 4)):.1f}" == f"{runs.outcome(skewed)} (n = 5)"
 
 
