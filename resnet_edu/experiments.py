@@ -65,6 +65,9 @@ class Claim:
     Either the metric of ``higher`` is higher than that of ``lower`` by at least ``by`` on average, and a paired
     two-sided t-test gives a probability below ``p``; or the mean over the seeds of every cell in ``cells``
     lies within ``at_least`` and ``at_most``. A cell is a table of settings, a metric as in ``runs.number``.
+
+    ``decided`` says whether the sentence and its threshold were written down ``"before"`` the first of the runs, or
+    ``"after"`` it: then the claim describes the records and tests nothing.
     """
 
     text: str
@@ -77,6 +80,11 @@ class Claim:
     cells: Sequence[Mapping] = ()
     at_least: float = float("-inf")
     at_most: float = float("inf")
+    decided: str = "after"
+
+    def __post_init__(self):
+        if self.decided not in ("before", "after"):
+            raise ValueError(f"decided must be 'before' or 'after' the runs, got {self.decided!r}")
 
     def check(self, records: runs.Runs) -> tuple[bool, str]:
         """Return whether the claim holds, and the numbers in a line."""
@@ -188,7 +196,7 @@ def load(name: str, folder: Path | None = None) -> Experiment:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
         content["claims"] = [Claim(**{"page": content["page"]} | claim) for claim in content.pop("claim", [])]
         return Experiment(name=name, **content)
-    except (TypeError, KeyError, tomllib.TOMLDecodeError) as error:
+    except (TypeError, KeyError, ValueError) as error:
         raise ValueError(
             f"{file.name} is no definition of an experiment: {error}; see resnet_edu.experiments"
         ) from None

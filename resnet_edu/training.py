@@ -53,6 +53,9 @@ class TrainConfig:
     weight_decay: float = _option(1e-4, "L2 weight decay on all parameters", "He et al. 2015, section 4.2")
     clip_norm: float = _option(0.0, "largest norm of a step's whole gradient, 0: no limit", "Pascanu et al. 2013")
     layer_step: float = _option(0.0, "each layer's gradient, relative to its weights; 0: as it is", "You et al. 2017")
+    body_rate: float = _option(
+        1.0, "factor of the rate for all but the last layer, fc", "0.1 for fine-tuning is common"
+    )
     schedule: str = _option("one-cycle", "course of the learning rate", "Smith and Topin 2018, for a short budget")
     warmup_steps: int = _option(0, "steps at warmup_learning_rate first", "He et al. 2015: about 400 for 110 layers")
     warmup_learning_rate: float = _option(0.01, "learning rate of the warm-up", "He et al. 2015, section 4.2")
@@ -71,7 +74,7 @@ class TrainConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-        for name in ("learning_rate", "warmup_learning_rate"):
+        for name in ("learning_rate", "warmup_learning_rate", "body_rate"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be a positive number, got {value!r}")
@@ -358,6 +361,25 @@ class _Run:
         self.records = [Record(**record) for record in state["records"]]
 
 
+def _rate_groups(network: nn.Module, config: TrainConfig) -> list[dict]:
+    """Return the parameters in groups with a factor of the learning rate each: one group, or head and body."""
+    if config.body_rate == 1:
+        return [{"params": list(network.parameters()), "factor": 1.0}]
+    head = list(network.fc.parameters()) if isinstance(getattr(network, "fc", None), nn.Module) else []
+    if not head:
+        raise ValueError(
+            f"body_rate {config.body_rate} needs a network whose last layer is called fc, got "
+            f"{type(network).__name__} without one; use body_rate=1"
+        )
+    known = {id(weight) for weight in head}
+    body = [weight for weight in network.parameters() if id(weight) not in known]
+    groups = [{"params": body, "factor": config.body_rate}, {"params": head, "factor": 1.0}]
+    if config.cuda_graph:  # a rate on the device of its own for each group
+        for group in groups:
+            group["lr"] = torch.tensor(config.learning_rate, device=head[0].device)
+    return groups
+
+
 class _Stepper:
     """One step of SGD: forward, backward, update."""
 
@@ -375,7 +397,7 @@ class _Stepper:
         # The fused update is the fastest on CPU and GPU; a rate held on the device can change under a CUDA graph.
         rate = torch.tensor(config.learning_rate, device=device) if config.cuda_graph else config.learning_rate
         self.optimizer = torch.optim.SGD(
-            run.network.parameters(), rate, config.momentum, weight_decay=config.weight_decay, fused=True
+            _rate_groups(run.network, config), rate, config.momentum, weight_decay=config.weight_decay, fused=True
         )
 
     def __call__(self, images: Tensor, labels: Tensor, batch: int, rate: float) -> Tensor:
@@ -386,10 +408,11 @@ class _Stepper:
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of the next step."""
         for group in self.optimizer.param_groups:
+            own = rate * group["factor"]
             if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
+                group["lr"].fill_(own)
             else:
-                group["lr"] = rate
+                group["lr"] = own
 
     def update(self, images: Tensor, labels: Tensor, batch: int) -> Tensor:
         """Make the step."""
@@ -417,6 +440,8 @@ class _Stepper:
 
     def restore(self, optimizer: dict, scaler: dict) -> None:
         """Go back to a stored state."""
+        for group in optimizer["param_groups"]:
+            group.setdefault("factor", 1.0)  # written before factors existed
         self.optimizer.load_state_dict(optimizer)
         self.scaler.load_state_dict(scaler)
 

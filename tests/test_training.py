@@ -1,3 +1,4 @@
+import copy
 import math
 import os
 import pickle
@@ -405,3 +406,26 @@ def test_two_processes_agree_with_one_at_the_same_global_batch(digits, tmp_path)
         if normalization == "none":
             assert record.test_loss == pytest.approx(test_loss, rel=1e-4)
         assert math.isfinite(test_loss) and (tmp_path / f"{normalization}.pt").exists()
+
+
+def test_the_body_can_have_a_rate_of_its_own(digits):
+    torch.manual_seed(0)
+    start = cifar_resnet(8, width=2, in_channels=1)
+    config = TrainConfig(epochs=1, momentum=0, weight_decay=0, schedule="constant", batch_size=len(digits.train))
+    moves = {}
+    for factor in (1.0, 0.1):
+        network = copy.deepcopy(start)
+        list(train(network, digits, replace(config, body_rate=factor)))
+        pairs = zip(start.named_parameters(), network.parameters(), strict=True)
+        moves[factor] = {name: (after - before).detach() for (name, before), after in pairs}
+    for name, move in moves[1.0].items():
+        expected = move if name.startswith("fc.") else 0.1 * move
+        assert torch.allclose(moves[0.1][name], expected, rtol=1e-3, atol=1e-6), name
+
+
+def test_a_body_rate_needs_a_head(digits):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    with pytest.raises(ValueError, match="called fc"):
+        list(train(network, digits, TrainConfig(epochs=1, body_rate=0.1)))
+    with pytest.raises(ValueError, match="body_rate must be"):
+        TrainConfig(body_rate=0)

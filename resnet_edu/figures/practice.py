@@ -154,10 +154,13 @@ def weights_file(name: str, weights: str = "V1") -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rpartition("/")[2]
 
 
-def cached_network(candidates: Sequence[tuple[str, str]], say: Callable[[str], None] = print) -> nn.Module | None:
+def cached_network(
+    candidates: Sequence[tuple[str, str]], say: Callable[[str], None] = print, download: bool = False
+) -> nn.Module | None:
     """Return the first of the networks ``(name, weights)`` whose weights are in torch's cache, or ``None``.
 
-    Nothing is downloaded. ``say`` is told which it is, or what to call to fetch one.
+    Nothing is downloaded, unless ``download`` is true and none is there: then the first one is. ``say`` is told which
+    it is, or how to fetch one.
     """
     from resnet_edu.networks import pretrained
 
@@ -166,10 +169,12 @@ def cached_network(candidates: Sequence[tuple[str, str]], say: Callable[[str], N
             say(f"{name} ({weights}) is in the cache: the cells below use it.")
             return pretrained(name, weights)
     name, weights = candidates[0]
+    if download:
+        return pretrained(name, weights)
     say(
-        f"No published weights are in torch's cache, and this page downloads nothing. Call "
-        f"`resnet_edu.networks.pretrained({name!r}, {weights!r})` once with a connection (about "
-        f"{_megabytes(name, weights):.0f} MB), then run the page again; until then the cells that need them say so."
+        f"No published weights are in torch's cache, and this page downloads nothing by itself. With "
+        f"`DOWNLOAD = True` the cell calls `resnet_edu.networks.pretrained({name!r}, {weights!r})` once (about "
+        f"{_megabytes(name, weights):.0f} MB); until then the cells that need them say so."
     )
     return None
 
