@@ -2,6 +2,10 @@
 
 import json
 import re
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import build_book
 import dependencies
@@ -43,10 +47,11 @@ PAGES = {
 }
 
 
-def notebook(path, *cells, tags=()):
-    """Write a notebook with these code cells, the last with these tags."""
+def notebook(path, *cells, tags=(), title="Page"):
+    """Write a notebook with a title and these code cells, the last with these tags."""
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     made.cells[-1].metadata["tags"] = list(tags)
+    made.cells.insert(0, nbformat.v4.new_markdown_cell(f"# {title}"))
     made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(made, path)
     return path
@@ -125,6 +130,19 @@ def test_pages_run_side_by_side_alone_and_once(small, tmp_path):
     assert [page.name for page in again] == longest
 
 
+def test_pages_that_end_together_are_all_kept(small, tmp_path, monkeypatch):
+    root, _ = small
+
+    def execute(made, *_, **__):
+        return SimpleNamespace(nb=made, err=None)
+
+    monkeypatch.setattr(run_notebooks, "single_nb_execution", execute)  # at once: only the cache is left to do
+    pages = {f"page-{n}": notebook(root / f"{n}.ipynb", f"x = {n}") for n in range(60)}
+    outdated = run_notebooks.outdated(pages, tmp_path / "cache")
+    ran = list(run_notebooks.run(outdated, tmp_path / "cache", jobs=6, timeout=60))
+    assert len(ran) == 60 and run_notebooks.outdated(pages, tmp_path / "cache") == []
+
+
 def test_a_page_that_fails_is_named_with_its_cell_and_the_others_are_kept(small, tmp_path):
     root, _ = small
     pages = {
@@ -170,3 +188,51 @@ def test_cells_that_time_code_say_so(path):
         if cell["cell_type"] == "code" and re.search(r"\b(perf_counter|Timer|timeit)\(", source):
             times = not re.search(r"\bpage_start\b", source)
             assert times == (run_notebooks.MEASURES_TIME in cell["metadata"].get("tags", ())), cell["id"]
+
+
+CONFIG = """
+title: Two pages
+execute: {execute_notebooks: cache, timeout: 120, run_in_temp: true, exclude_patterns: []}
+"""
+COMPUTES = """
+import time
+start = time.perf_counter()
+import torch
+from resnet_edu.datasets import synthetic
+from resnet_edu.networks import cifar_resnet
+from resnet_edu.training import TrainConfig, train
+torch.manual_seed(0)
+x = torch.randn(300, 300)
+print((x @ x).sum().item())
+data = synthetic(channels=1, size=8, train=64, test=64)
+for record in train(cifar_resnet(8, width=4, in_channels=1), data, TrainConfig(epochs=2)):
+    print(record.train_loss)
+print(f"This page took {time.perf_counter() - start:.1f} s.")
+"""
+
+
+def built(folder, jobs):
+    """Build a book of two pages that compute, with the tools of this repository; return them without their times."""
+    for tool in ("build_book.py", "dependencies.py", "run_notebooks.py"):
+        (folder / "tools").mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "tools" / tool, folder / "tools")
+    (folder / "book").mkdir()
+    (folder / "resnet_edu" / "lab" / "front").mkdir(parents=True)
+    (folder / "requirements.txt").write_text("")
+    (folder / "book" / "_config.yml").write_text(CONFIG)
+    (folder / "book" / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters: [{file: one}, {file: two}]\n")
+    (folder / "book" / "index.md").write_text("# Two pages\n")
+    for name in ("one", "two"):
+        notebook(folder / "book" / f"{name}.ipynb", f"# {name}\n{COMPUTES}", title=name)
+    command = [sys.executable, "tools/build_book.py", "--jobs", str(jobs)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    pages = {name: (folder / "book" / "_build" / "html" / f"{name}.html").read_text() for name in ("one", "two")}
+    return {name: re.sub(r"took [\d.]+ s|20\d\d-\d\d-\d\d", "", text) for name, text in pages.items()}
+
+
+def test_pages_built_one_at_a_time_and_side_by_side_are_the_same(tmp_path):
+    serial, parallel = built(tmp_path / "serial", 1), built(tmp_path / "parallel", 2)
+    assert serial == parallel
+    for text in serial.values():
+        assert len(re.findall(r"^\d\.\d+$", text, re.MULTILINE)) == 2  # the losses are in the page

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 from dependencies import state
+from filelock import FileLock
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
@@ -79,7 +80,8 @@ class Runner:
             return page, seconds, f"code cell {len(started)} ({line}): {COLOURS.sub('', problem)}"
         data = {"execution_seconds": seconds, "state": page.state}
         bundle = CacheBundleIn(notebook, str(page.path), data=data)
-        get_cache(self.cache).cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+        with FileLock(self.cache / "lock"):  # it drops what another process is about to write
+            get_cache(self.cache).cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
         return page, seconds, ""
 
 

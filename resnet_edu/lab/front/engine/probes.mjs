@@ -70,6 +70,7 @@ export function* jacobian(net, data, image, first, last) {
   return { ...found, values: singularValues(found.matrix, found.rows, found.columns) };
 }
 
+const KEPT = 0.01; // a direction counts as kept above this singular value, as resnet_edu.probes.KEPT
 const SMALLEST = 1e-12; // as resnet_edu.probes: a closed ReLU makes exact zeros, which have no logarithm
 
 /** The question `spectra`: resnet_edu.probes.block_spectra with method "nearest". */
@@ -78,7 +79,7 @@ export function* spectra(net, data, images) {
   const sums = { largest: blocks.map(() => 0), median: blocks.map(() => 0), product: new Array(11).fill(0) };
   const add = (list, index, value) => { list[index] += Math.log(Math.max(value, SMALLEST)) / images.length; };
   const [total, even] = [images.length * (blocks.length + 1), (x) => (x % 1 === 0.5 ? 2 * Math.round(x / 2) : Math.round(x))];
-  let done = 0;
+  let [done, kept] = [0, 0];
   for (const image of images) {
     showOne(net, data, image);
     net.forward(false);
@@ -92,9 +93,10 @@ export function* spectra(net, data, images) {
     const { matrix, rows, columns } = yield* within(pullBack(net, blocks[0], blocks.at(-1)), { done, total });
     const values = singularValues(matrix, rows, columns);
     for (let q = 0; q <= 10; q++) add(sums.product, q, values[values.length - 1 - even(((10 - q) * (values.length - 1)) / 10)]);
+    kept += values.filter((value) => value > KEPT).length / values.length / images.length;
     yield { done: ++done, total };
   }
-  return Object.fromEntries(Object.entries(sums).map(([name, list]) => [name, list.map(Math.exp)]));
+  return { ...Object.fromEntries(Object.entries(sums).map(([name, list]) => [name, list.map(Math.exp)])), kept };
 }
 
 /** The question `lens`: the classifier's answer behind each block, with the branches of all later blocks off. */

@@ -13,6 +13,7 @@ const LABELS = {
   activation: { name: "Activation", post: "post-activation", pre: "pre-activation" },
 };
 const show = (value) => (value <= 1e-8 ? "below 1e−8" : Number(value.toPrecision(2)).toString().replace("-", "−"));
+const percent = ({ kept }) => (100 * kept).toFixed(0);
 const label = (step) => (step ? String(step) : "step 0");
 
 function charts(spectra) {
@@ -23,8 +24,8 @@ function charts(spectra) {
     [[0, "largest"], [0.5, "median"], [1, "smallest"]])}</div>
     <p class="rl-key">Each line is a step of training. Solid: the largest value; dotted: the median. At 1 a gradient keeps its size.</p>
     <details><summary>The same as a table</summary><div class="rl-tables" tabindex="0" role="region" aria-label="Singular values">
-    ${table("Singular values of the product of all blocks", ["Step", "Largest", "Median", "Smallest", "Largest of a block", "Test error, %"],
-    spectra.map((one) => [String(one.step), show(one.product[0]), show(one.product[5]), show(one.product[10]), show(Math.max(...one.largest)), one.test_error.toFixed(1)]), true)}</div></details>`;
+    ${table("Singular values of the product of all blocks", ["Step", "Largest", "Median", "Kept, %", "Largest of a block", "Test error, %"],
+    spectra.map((one) => [String(one.step), show(one.product[0]), show(one.product[5]), percent(one), show(Math.max(...one.largest)), one.test_error.toFixed(1)]), true)}</div></details>`;
 }
 
 export function mount(el, data) {
@@ -35,7 +36,7 @@ export function mount(el, data) {
     const { spectra } = data.runs.find((run) => Object.keys(START).every((key) => run[key] === chosen[key]));
     const [first, last] = [spectra[0], spectra.at(-1)];
     const ended = last.step < data.steps.at(-1) ? ` Training diverged after step ${last.step}.` : "";
-    const then = last === first ? "" : ` and ${show(last.product[5])} at step ${last.step}`;
-    return [`The product’s median singular value is ${show(first.product[5])} at step ${first.step}${then}; the test error is ${last.test_error.toFixed(1)} %.${ended}`, charts(spectra)];
+    const then = last === first ? "" : ` and ${percent(last)} % at step ${last.step}`;
+    return [`The product keeps ${percent(first)} % of the directions (singular value above 0.01) at step ${first.step}${then}; the test error is ${last.test_error.toFixed(1)} %.${ended}`, charts(spectra)];
   });
 }
