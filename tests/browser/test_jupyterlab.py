@@ -105,7 +105,9 @@ def test_an_instrument_runs_is_saved_and_lives_on_without_a_kernel(page, server,
     assert "#" not in page.url  # the address is the notebook's own
 
     page.evaluate("document.body.dataset.jpThemeLight = 'false'")
-    widths = page.evaluate("[...document.querySelectorAll('.rl-chart svg')].map((svg) => svg.clientWidth - svg.parentElement.clientWidth)")  # fmt: skip
+    widths = page.evaluate(
+        "[...document.querySelectorAll('.rl-chart svg')].map((svg) => svg.clientWidth - svg.parentElement.clientWidth)"
+    )  # noqa: E501
     assert widths == [0, 0]
 
     save(page)
