@@ -107,7 +107,7 @@ def test_an_instrument_runs_is_saved_and_lives_on_without_a_kernel(page, server,
     page.evaluate("document.body.dataset.jpThemeLight = 'false'")
     widths = page.evaluate(
         "[...document.querySelectorAll('.rl-chart svg')].map((svg) => svg.clientWidth - svg.parentElement.clientWidth)"
-    )  # noqa: E501
+    )
     assert widths == [0, 0]
 
     save(page)
