@@ -33,7 +33,10 @@ from resnet_edu import __version__, runs
 
 FOLDER = Path(__file__).parent / "experiments"
 # The modules on which a recorded number depends.
-CODE = ("blocks", "networks", "datasets", "training", "trials", "probes", "interventions", "landscape", "measures")
+CODE = (
+    "blocks", "networks", "datasets", "training", "trials", "probes", "interventions", "landscape", "transfer",
+    "measures",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,9 @@ class Claim:
     Either the metric of ``higher`` is higher than that of ``lower`` by at least ``by`` on average, and a paired
     two-sided t-test gives a probability below ``p``; or the mean over the seeds of every cell in ``cells``
     lies within ``at_least`` and ``at_most``. A cell is a table of settings, a metric as in ``runs.number``.
+
+    ``decided`` says whether the sentence and its threshold were written down ``"before"`` the first of the runs, or
+    ``"after"`` it: then the claim describes the records and tests nothing.
     """
 
     text: str
@@ -75,6 +81,11 @@ class Claim:
     cells: Sequence[Mapping] = ()
     at_least: float = float("-inf")
     at_most: float = float("inf")
+    decided: str = "after"
+
+    def __post_init__(self):
+        if self.decided not in ("before", "after"):
+            raise ValueError(f"decided must be 'before' or 'after' the runs, got {self.decided!r}")
 
     def check(self, records: runs.Runs) -> tuple[bool, str]:
         """Return whether the claim holds, and the numbers in a line."""
@@ -193,7 +204,7 @@ def load(name: str, folder: Path | None = None) -> Experiment:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
         content["claims"] = [Claim(**{"page": content["page"]} | claim) for claim in content.pop("claim", [])]
         return Experiment(name=name, **content)
-    except (TypeError, KeyError, tomllib.TOMLDecodeError) as error:
+    except (TypeError, KeyError, ValueError) as error:
         raise ValueError(
             f"{file.name} is no definition of an experiment: {error}; see resnet_edu.experiments"
         ) from None
@@ -300,7 +311,7 @@ def record_all(
     from joblib import Parallel, delayed
 
     device, bank = device or best_device(), bank or runs.BANK
-    jobs = jobs or (1 if device != "cpu" else os.cpu_count() or 1)
+    jobs = jobs or (os.cpu_count() or 1 if device == "cpu" else 1)
     clock = _Clock(budget)
 
     def due() -> Iterator:
@@ -348,7 +359,9 @@ def code_version() -> str:
     """Return a short checksum of the modules on which a recorded number depends."""
     total = hashlib.sha256()
     for name in CODE:
-        total.update((Path(__file__).parent / f"{name}.py").read_bytes())
+        place = Path(__file__).parent / name
+        for file in sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]:
+            total.update(file.read_bytes())
     return total.hexdigest()[:12]
 
 
@@ -380,10 +393,10 @@ def best_device() -> str:
 
 
 def _device_name(device) -> str:
-    import torch
+    from resnet_edu.devices import device_name
 
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return device_name(device)
     return f"CPU ({platform.machine()}, one thread)"
 
 

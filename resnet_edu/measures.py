@@ -3,8 +3,10 @@
 Lists go from the input to the output. Numbers that pages quote have names of their own.
 """
 
+import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -21,13 +23,23 @@ from resnet_edu.probes import (
     recalibrate,
     response_std,
 )
-from resnet_edu.training import evaluate
+from resnet_edu.training import TrainConfig, evaluate, train
+from resnet_edu.transfer import (
+    calibrated,
+    fine_tune,
+    frozen_errors,
+    only_classes,
+    stage_errors,
+    upside_down,
+    with_new_classifier,
+)
 
 BATCH = 128  # training images of one gradient or response
 CALIBRATION = 512  # training images from which statistics are taken anew
 POINTS = 256  # on the line between two images
 DRAWS = 5  # random choices of blocks for each number of them
 MEMBERS = 40  # random sub-networks that vote
+STEPS = (30, 100, 300)  # of fine-tuning
 SIDE = 41  # points along each direction of a loss surface
 SURFACE_IMAGES = 256
 
@@ -151,6 +163,42 @@ def hessian(network: nn.Module, data: Dataset, seed: int) -> dict:
     return {"eigenvalues": rows, "ratio": ratio, "centre": ratio[0], "half": float(np.mean(ratio[1:]))}
 
 
+def transfer(network: nn.Module, data: Dataset, seed: int) -> dict:
+    """Return test errors (percent) of what a small network is worth for another task; ``network`` is a new one.
+
+    ``turned``: pretrained on half of the training digits, two labels a class of the other half, turned by 180°, are
+    the target. ``far``: pretrained on the digits 0 to 4, the target are 5 to 9, ten labels
+    each. Each has ``pixels``, ``untrained``, ``calibrated`` (untrained, with statistics of the source) and
+    ``pretrained`` (linear probes on frozen features), and by steps ``scratch_30``, ``tuned_30`` …; ``far`` also
+    ``stages``: probes on the maps of each stage.
+    """
+    halves = data.hold_out(0.5)
+    turned = upside_down(data, halves.validation)
+    low = only_classes(data, range(5))
+    whole, half = _pretrained(network, replace(halves, validation=None), seed), _pretrained(network, low, seed)
+    target = only_classes(data, range(5, 10), 10, seed)
+    found = _worth("turned", whole, only_classes(turned, range(10), 2, seed), seed) | _worth("far", half, target, seed)
+    found["far_stages"] = {name: list(stage_errors(one, target).values()) for name, one in half.items()}
+    return found
+
+
+def _pretrained(network: nn.Module, source: Dataset, seed: int) -> dict[str, nn.Module]:
+    """Return the network untrained, untrained with the source's statistics, and trained on the source."""
+    new = with_new_classifier(network, source.num_classes, seed)
+    trained = copy.deepcopy(new)
+    for _ in train(trained, source, TrainConfig(epochs=8, seed=seed)):
+        pass
+    return {"untrained": new, "calibrated": calibrated(new, source), "pretrained": trained}
+
+
+def _worth(prefix: str, bodies: dict[str, nn.Module], target: Dataset, seed: int) -> dict[str, float]:
+    found = {f"{prefix}_{name}": error for name, error in frozen_errors(bodies, target).items()}
+    for steps in STEPS:
+        for name, start in (("scratch", "untrained"), ("tuned", "pretrained")):
+            found[f"{prefix}_{name}_{steps}"] = fine_tune(bodies[start], target, steps, seed)
+    return found
+
+
 def surface(network: nn.Module, data: Dataset, seed: int) -> dict:
     """Return the training loss on a grid along two filter-normalised directions (Li et al. 2018).
 
@@ -184,8 +232,8 @@ def _calibration(data: Dataset) -> torch.Tensor:
 
 def _some(split: Split, count: int) -> Split:
     """Return ``count`` images spread evenly over the split: a folder's images come class by class."""
-    chosen = torch.arange(count, device=split.labels.device) * len(split) // count
-    return Split(split.images[chosen], split.labels[chosen])
+    chosen = torch.arange(count) * len(split) // count
+    return Split(split.images[chosen.to(split.images.device)], split.labels[chosen.to(split.labels.device)])
 
 
 MEASURES: dict[str, Callable[[nn.Module, Dataset, int], dict]] = {
@@ -197,5 +245,6 @@ MEASURES: dict[str, Callable[[nn.Module, Dataset, int], dict]] = {
     "shuffles": shuffles,
     "votes": votes,
     "hessian": hessian,
+    "transfer": transfer,
     "surface": surface,
 }

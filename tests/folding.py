@@ -11,7 +11,7 @@ from types import ModuleType
 
 from resnet_edu import figures
 
-MEASURING = ("interventions", "landscape", "measures", "probes", "training", "trials")
+MEASURING = ("interventions", "landscape", "measures", "probes", "training", "transfer", "trials")
 SENTENCES = (figures.say, figures.glue)
 CAPTIONS = {"caption", "alt", "header", "head", "columns"}
 
