@@ -5,7 +5,7 @@
     python -m benchmarks.training --beside 4      one network at a time, and four in processes of their own
     python -m benchmarks.training --threads       when one CPU thread is faster than all
 
-* ``resnet_edu``: on a GPU in 16 bits (bfloat16, or float16 below compute capability 8.0), a step recorded as a CUDA graph; ``eager``: the same without the graph.
+* ``resnet_edu``: on a GPU in 16 bits, a step recorded as a CUDA graph; ``eager``: the same without the graph.
 * ``usual``: a DataLoader over PIL images with ToTensor and Normalize, ``.item()`` after every step. With worker
   processes (kept alive: their start is not counted) and with none.
 * ``d2l``: ``d2l.train_ch6`` as a notebook runs it, its plot included; ``d2l, steps``: its own count, which leaves
