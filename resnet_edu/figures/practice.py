@@ -131,7 +131,7 @@ def step_curves(
         ax.set_xlabel("training steps")
         ax.set_ylabel("test error (%)")
         ax.set_ylim(bottom=0)
-        canvas.legend(*ax.get_legend_handles_labels(), loc="outside upper center", handlelength=3, ncols=2)
+        legend(canvas, *ax.get_legend_handles_labels())
 
     return Figure(draw, caption, alt, size=(6.4, 4.4))
 
