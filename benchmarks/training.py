@@ -149,7 +149,7 @@ def compare(title: str, data: Dataset, depth: int, width: int, config: TrainConf
     for turn in range(rounds + 1):
         for name in list(loops)[:: 1 if turn % 2 else -1]:
             if gpu:
-                torch.cuda.synchronize()
+                torch.cuda.synchronize(data.device)
             start = time.perf_counter()
             loops[name]()  # each ends by reading numbers from the device, so no work is left in flight
             if turn:  # the first turn warms up
@@ -165,7 +165,8 @@ def compare(title: str, data: Dataset, depth: int, width: int, config: TrainConf
         spread = "" if name == "resnet_edu" else f"{median(ratios):8.2f}  ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         print(f"{name:<20}{median(values):>10,.0f}{spread}")
     if gpu:
-        _bound(network(), data, config, median(rates["resnet_edu"]))
+        with torch.cuda.device(data.device):  # events are of the current GPU
+            _bound(network(), data, config, median(rates["resnet_edu"]))
 
 
 def _bound(network: nn.Module, data: Dataset, config: TrainConfig, rate: float) -> None:

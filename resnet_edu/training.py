@@ -20,6 +20,7 @@ from resnet_edu import devices
 from resnet_edu.accounting import activation_memory
 from resnet_edu.blocks import choose
 from resnet_edu.datasets import Dataset, Split
+from resnet_edu.devices import default_generator
 from resnet_edu.distributed import processes
 
 SCHEDULES = ("one-cycle", "paper", "cosine", "constant")
@@ -562,6 +563,13 @@ class _GraphStepper(_Stepper):
         self.optimizer.zero_grad()
         with torch.cuda.graph(self.graph):
             self.sums = self.update(self.images, self.labels, batch)
+        self.sums.fill_(math.nan)
+        self.graph.replay()
+        if self.sums[1].isnan():  # the number of errors, which a step always sets
+            raise RuntimeError(
+                f"the CUDA graph of a step is empty: the network computes on {images.device} and not where it was "
+                "recorded; leave out cuda_graph"
+            )
         with torch.no_grad():  # undo the warm-up in place: the graph keeps the addresses
             for name, value in self.network.state_dict().items():
                 value.copy_(weights[name])
@@ -635,14 +643,20 @@ def cpu_threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def _compute(threads: int, device: torch.device, random: int | Tensor | None = None) -> Iterator:
-    """Compute with ``threads`` and the given random state inside; leave the caller's as they were.
+    """Compute with ``threads``, on the device and with the given random state inside; leave the caller's as they were.
 
+    A GPU must be the current one for streams and graphs to be its own.
     Yields a function that returns the random state reached, to go on with.
     """
-    cuda = device.type == "cuda"
-    with cpu_threads(threads), torch.random.fork_rng([device] if cuda else [], enabled=random is not None):
+    generator = default_generator(device)
+    kept = generator.get_state()
+    with cpu_threads(threads), torch.cuda.device(device) if device.type == "cuda" else nullcontext():
         if isinstance(random, int):
-            torch.manual_seed(random)
+            generator.manual_seed(random)  # torch.manual_seed would reseed every device, used or not
         elif random is not None:
-            (torch.cuda.set_rng_state if cuda else torch.set_rng_state)(random)
-        yield torch.cuda.get_rng_state if cuda else torch.get_rng_state
+            generator.set_state(random)
+        try:
+            yield generator.get_state
+        finally:
+            if random is not None:
+                generator.set_state(kept)
