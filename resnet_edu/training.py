@@ -480,6 +480,13 @@ class _Stepper:
             _rate_groups(run.network, config), rate, config.momentum, weight_decay=config.weight_decay, fused=fused
         )
 
+        if config.momentum:
+            # At 0 from the start: in float16 a first step that overflows is left out, and the fused update would
+            # take what then lies in the memory of a buffer that it has just made for a momentum.
+            for group in self.optimizer.param_groups:
+                for parameter in filter(lambda one: one.requires_grad, group["params"]):
+                    self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
     def __call__(self, images: Tensor, labels: Tensor, batch: int, rate: float) -> Tensor:
         """Return the sums of loss and errors over this process's images; ``batch`` counts those of all."""
         self.set_rate(rate)
@@ -551,8 +558,8 @@ class _GraphStepper(_Stepper):
     def _record(self, images: Tensor, labels: Tensor, batch: int) -> None:
         self.images, self.labels = images.clone(), labels.clone()
         weights = {name: value.clone() for name, value in self.network.state_dict().items()}
-        momenta = [self.optimizer.state[p].get("momentum_buffer") for p in self.network.parameters()]
-        momenta = [None if buffer is None else buffer.clone() for buffer in momenta]
+        # The momenta are there from the start; without momentum, or for a frozen parameter, there are none.
+        momenta = [(buffer, buffer.clone()) for state in self.optimizer.state.values() for buffer in state.values()]
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):  # lets libraries choose their kernels before the recording
@@ -573,9 +580,8 @@ class _GraphStepper(_Stepper):
         with torch.no_grad():  # undo the warm-up in place: the graph keeps the addresses
             for name, value in self.network.state_dict().items():
                 value.copy_(weights[name])
-            for parameter, buffer in zip(self.network.parameters(), momenta, strict=True):
-                kept = self.optimizer.state[parameter]["momentum_buffer"]
-                kept.zero_() if buffer is None else kept.copy_(buffer)
+            for buffer, before in momenta:
+                buffer.copy_(before)
 
 
 @torch.no_grad()

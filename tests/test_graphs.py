@@ -6,8 +6,9 @@ from dataclasses import replace
 import graphs
 import pytest
 import torch
+from torch import nn
 
-from resnet_edu import devices
+from resnet_edu import devices, training
 from resnet_edu.datasets import Split
 from resnet_edu.distributed import own_device
 from resnet_edu.networks import cifar_resnet
@@ -83,3 +84,31 @@ def test_a_bare_cuda_is_the_processes_own_gpu(monkeypatch):
     for name in ("cuda", None, "cuda:1", "cpu"):
         own_device(name)
     assert asked == ["cuda:3", "cuda:3", "cuda:1", "cpu"]
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_a_first_step_that_overflows_leaves_no_rubbish_in_the_momenta(few, monkeypatch, graph):
+    """The scaler leaves such a step out; the fused update then took memory that nobody had written as its momentum."""
+    graphs.install(monkeypatch)
+    config = replace(CONFIG, cuda_graph=graph)
+    run = training._Run(cifar_resnet(8, width=2, in_channels=1), few, config)
+    for parameter in run.network.parameters():
+        assert torch.equal(run.stepper.optimizer.state[parameter]["momentum_buffer"], torch.zeros_like(parameter))
+    fused = torch.optim.SGD([nn.Parameter(torch.ones(3))], 0.1, 0.9, fused=True)
+    (parameter,) = fused.param_groups[0]["params"]
+    fused.state[parameter]["momentum_buffer"] = torch.zeros(3)
+    parameter.grad = torch.full((3,), torch.inf)
+    fused.grad_scale, fused.found_inf = torch.ones(()), torch.ones(())
+    fused.step()
+    assert torch.equal(parameter.detach(), torch.ones(3))
+    parameter.grad, fused.found_inf = torch.ones(3), torch.zeros(())
+    fused.step()
+    assert torch.allclose(parameter.detach(), torch.full((3,), 0.9))
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_frozen_parameters_and_no_momentum_take_a_graph(few, monkeypatch, momentum):
+    graphs.install(monkeypatch)
+    config = replace(CONFIG, momentum=momentum, epochs=1)
+    same_as_eager(few, config)
+    same_as_eager(few, config, prepare=lambda network: network.conv1.requires_grad_(False))
