@@ -533,30 +533,42 @@ class _Stepper:
         self.scaler.load_state_dict(scaler)
 
 
+@dataclass(frozen=True)
+class _Graph:
+    """A recorded step: where its images and labels go in, and where its sums and gradients come out."""
+
+    graph: "torch.cuda.CUDAGraph"
+    images: Tensor
+    labels: Tensor
+    sums: Tensor
+    gradients: list[Tensor | None]
+
+
 class _GraphStepper(_Stepper):
     """A step recorded once as a CUDA graph and then replayed: one launch instead of hundreds.
 
-    Batches of another size than the first (an epoch's last one) go step by step.
+    Each size of batch has a graph of its own: an epoch's last batch is often smaller.
     """
 
     def __init__(self, run: _Run):
         super().__init__(run)
-        self.network, self.graph = run.network, None
+        self.network, self.graphs = run.network, {}
 
     def __call__(self, images: Tensor, labels: Tensor, batch: int, rate: float) -> Tensor:
         """Replay the step for these images."""
         self.set_rate(rate)
-        if self.graph is None:
-            self._record(images, labels, batch)
-        if images.shape != self.images.shape:
-            return self.update(images, labels, batch)
-        self.images.copy_(images)
-        self.labels.copy_(labels)
-        self.graph.replay()
-        return self.sums.clone()
+        if images.shape not in self.graphs:
+            self.graphs[images.shape] = self._record(images, labels, batch)
+        one = self.graphs[images.shape]
+        one.images.copy_(images)
+        one.labels.copy_(labels)
+        one.graph.replay()
+        for parameter, gradient in zip(self.network.parameters(), one.gradients, strict=True):
+            parameter.grad = gradient  # whoever reads gradients reads those of this step
+        return one.sums.clone()
 
-    def _record(self, images: Tensor, labels: Tensor, batch: int) -> None:
-        self.images, self.labels = images.clone(), labels.clone()
+    def _record(self, images: Tensor, labels: Tensor, batch: int) -> _Graph:
+        images, labels = images.clone(), labels.clone()
         weights = {name: value.clone() for name, value in self.network.state_dict().items()}
         # The momenta are there from the start; without momentum, or for a frozen parameter, there are none.
         momenta = [(buffer, buffer.clone()) for state in self.optimizer.state.values() for buffer in state.values()]
@@ -564,15 +576,15 @@ class _GraphStepper(_Stepper):
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):  # lets libraries choose their kernels before the recording
             for _ in range(3):
-                self.update(self.images, self.labels, batch)
+                self.update(images, labels, batch)
         torch.cuda.current_stream().wait_stream(side)
-        self.graph = torch.cuda.CUDAGraph()
+        graph = torch.cuda.CUDAGraph()
         self.optimizer.zero_grad()
-        with torch.cuda.graph(self.graph):
-            self.sums = self.update(self.images, self.labels, batch)
-        self.sums.fill_(math.nan)
-        self.graph.replay()
-        if self.sums[1].isnan():  # the number of errors, which a step always sets
+        with torch.cuda.graph(graph):
+            sums = self.update(images, labels, batch)
+        sums.fill_(math.nan)
+        graph.replay()
+        if sums[1].isnan():  # the number of errors, which a step always sets
             raise RuntimeError(
                 f"the CUDA graph of a step is empty: the network computes on {images.device} and not where it was "
                 "recorded; leave out cuda_graph"
@@ -582,6 +594,7 @@ class _GraphStepper(_Stepper):
                 value.copy_(weights[name])
             for buffer, before in momenta:
                 buffer.copy_(before)
+        return _Graph(graph, images, labels, sums, [parameter.grad for parameter in self.network.parameters()])
 
 
 @torch.no_grad()

@@ -112,3 +112,15 @@ def test_frozen_parameters_and_no_momentum_take_a_graph(few, monkeypatch, moment
     config = replace(CONFIG, momentum=momentum, epochs=1)
     same_as_eager(few, config)
     same_as_eager(few, config, prepare=lambda network: network.conv1.requires_grad_(False))
+
+
+def test_gradients_are_those_of_the_last_step_after_a_short_batch_too(few, monkeypatch):
+    made, seen = graphs.install(monkeypatch), {}
+    for graph in (True, False):
+        torch.manual_seed(0)
+        network = cifar_resnet(8, width=2, in_channels=1)
+        run = train(network, few, replace(CONFIG, cuda_graph=graph), log_every=1)
+        seen[graph] = [network.conv1.weight.grad.clone() for _ in run]
+    assert len(made) == 2  # one for 40 images, one for the last 10
+    for graphed, eager in zip(seen[True], seen[False], strict=True):
+        assert torch.allclose(graphed, eager, rtol=1e-2, atol=1e-4)
