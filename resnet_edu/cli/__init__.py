@@ -20,7 +20,12 @@ from resnet_edu.runs import NotRecorded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    more = getattr(options, "more", None)  # a list that argparse ends at the first option between its words
+    if rest and (more is None or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        getattr(options, more).extend(rest)
     try:
         return options.run(options)
     except (ValueError, FileExistsError, FileNotFoundError, NotRecorded) as error:
