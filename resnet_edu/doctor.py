@@ -85,8 +85,10 @@ def _gpu() -> Finding:
             for i in range(torch.cuda.device_count())
         ]
         return Finding("GPU", "; ".join(names), True)
+    if torch.backends.mps.is_available():
+        return Finding("GPU", "Apple GPU (MPS)", True)
     mend = "every page also runs on the CPU; in Colab: Runtime > Change runtime type"
-    return Finding("GPU", "no CUDA device", False, mend=mend)
+    return Finding("GPU", "no CUDA device and no Apple GPU", False, mend=mend)
 
 
 def _data_sets() -> list[Finding]:

@@ -11,7 +11,8 @@ A definition is a TOML file:
   samples the steps. ``epochs = 0`` measures new networks;
 * ``[measure]``: what is measured (``MEASURES``), with the epochs after which (``-1``: the last);
 * ``[[grid]]``: settings that vary; a list gives one run for each value, several lists every combination. Grids and
-  values stand in the order in which they are run, all with the first seed before any with the second;
+  values stand in the order in which they are run, all with the first seed before any with the second. ``seeds`` gives
+  a grid fewer seeds than the rest;
 * ``[[claim]]``: what a page says, checked against the records (``Claim``).
 """
 
@@ -32,7 +33,10 @@ from resnet_edu import __version__, runs
 
 FOLDER = Path(__file__).parent / "experiments"
 # The modules on which a recorded number depends.
-CODE = ("blocks", "networks", "datasets", "training", "trials", "probes", "interventions", "landscape", "measures")
+CODE = (
+    "blocks", "networks", "datasets", "training", "trials", "probes", "interventions", "landscape", "transfer",
+    "measures",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,12 @@ class Run:
 class Claim:
     """A sentence of a page with what must hold in the records for it to stand.
 
-    Either the metric of ``higher`` is higher than that of ``lower`` in a paired one-sided t-test with a probability
-    below ``p``, and the mean difference is at least ``by``; or the mean over the seeds of every cell in ``cells``
+    Either the metric of ``higher`` is higher than that of ``lower`` by at least ``by`` on average, and a paired
+    two-sided t-test gives a probability below ``p``; or the mean over the seeds of every cell in ``cells``
     lies within ``at_least`` and ``at_most``. A cell is a table of settings, a metric as in ``runs.number``.
+
+    ``decided`` says whether the sentence and its threshold were written down ``"before"`` the first of the runs, or
+    ``"after"`` it: then the claim describes the records and tests nothing.
     """
 
     text: str
@@ -74,6 +81,11 @@ class Claim:
     cells: Sequence[Mapping] = ()
     at_least: float = float("-inf")
     at_most: float = float("inf")
+    decided: str = "after"
+
+    def __post_init__(self):
+        if self.decided not in ("before", "after"):
+            raise ValueError(f"decided must be 'before' or 'after' the runs, got {self.decided!r}")
 
     def check(self, records: runs.Runs) -> tuple[bool, str]:
         """Return whether the claim holds, and the numbers in a line."""
@@ -107,20 +119,27 @@ class Experiment:
     claims: Sequence[Claim] = ()
 
     @cached_property
+    def _cells(self) -> list[tuple[dict, int]]:
+        found = []
+        for grid in self.grid:
+            settings = {key: value if isinstance(value, list) else [value] for key, value in grid.items()}
+            (seeds,) = settings.pop("seeds", [self.seeds])
+            found += [(dict(zip(settings, one, strict=True)), seeds) for one in itertools.product(*settings.values())]
+        return found
+
+    @property
     def cells(self) -> list[dict]:
         """The varied settings of each network, the most informative first."""
-        return [
-            dict(zip(grid, values, strict=True))
-            for grid in self.grid
-            for values in itertools.product(*(v if isinstance(v, list) else [v] for v in grid.values()))
-        ]
+        return [cell for cell, _ in self._cells]
 
     @cached_property
     def runs(self) -> list[Run]:
         """All runs: every cell with the first seed, then with the second …"""
         varied = list(dict.fromkeys(key for cell in self.cells for key in cell))
         found = {}
-        for seed, cell in itertools.product(range(self.seeds), self.cells):
+        for seed, (cell, seeds) in itertools.product(range(self.seeds), self._cells):
+            if seed >= seeds:
+                continue
             settings = {**self.settings, **cell, "data": self.data, "measure": self.measure or {}}
             parts = [f"{key}-{cell[key]}" for key in varied if key in cell]
             name = "_".join([*parts, f"seed-{seed}"])
@@ -185,7 +204,7 @@ def load(name: str, folder: Path | None = None) -> Experiment:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
         content["claims"] = [Claim(**{"page": content["page"]} | claim) for claim in content.pop("claim", [])]
         return Experiment(name=name, **content)
-    except (TypeError, KeyError, tomllib.TOMLDecodeError) as error:
+    except (TypeError, KeyError, ValueError) as error:
         raise ValueError(
             f"{file.name} is no definition of an experiment: {error}; see resnet_edu.experiments"
         ) from None
@@ -292,7 +311,7 @@ def record_all(
     from joblib import Parallel, delayed
 
     device, bank = device or best_device(), bank or runs.BANK
-    jobs = jobs or (1 if device != "cpu" else os.cpu_count() or 1)
+    jobs = jobs or (os.cpu_count() or 1 if device == "cpu" else 1)
     clock = _Clock(budget)
 
     def due() -> Iterator:
@@ -340,7 +359,9 @@ def code_version() -> str:
     """Return a short checksum of the modules on which a recorded number depends."""
     total = hashlib.sha256()
     for name in CODE:
-        total.update((Path(__file__).parent / f"{name}.py").read_bytes())
+        place = Path(__file__).parent / name
+        for file in sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]:
+            total.update(file.read_bytes())
     return total.hexdigest()[:12]
 
 
@@ -372,10 +393,10 @@ def best_device() -> str:
 
 
 def _device_name(device) -> str:
-    import torch
+    from resnet_edu.devices import device_name
 
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return device_name(device)
     return f"CPU ({platform.machine()}, one thread)"
 
 

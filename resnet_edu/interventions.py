@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from resnet_edu.blocks import Shortcut
 from resnet_edu.datasets import Dataset, Split
+from resnet_edu.devices import to_float64
 from resnet_edu.probes import recalibrate
 from resnet_edu.training import evaluate
 
@@ -222,6 +223,47 @@ def lesion_study(network: nn.Module, data: Dataset, split: Split, calibration: T
         names=tuple(names[block] for block in blocks),
         changes_shape=np.array([not _keeps_shape(block.downsample) for block in blocks]),
     )
+
+
+def random_cuts(network: nn.Module, members: int = 40, spared: Iterable[int] = (), seed: int = 0) -> list[list[int]]:
+    """Return for each of ``members`` sub-networks the blocks to delete: a fair coin for every block not ``spared``."""
+    coin, spared = np.random.default_rng(seed), set(spared)
+    free = [index for index in range(len(network.blocks)) if index not in spared]
+    return [[index for index in free if coin.random() < 0.5] for _ in range(members)]
+
+
+@dataclass(frozen=True)
+class Vote:
+    """Errors in percent: of each sub-network alone ``(members,)``, and of their averaged answers."""
+
+    members: np.ndarray
+    together: float
+
+
+@torch.no_grad()
+def vote(
+    network: nn.Module,
+    data: Dataset,
+    split: Split,
+    cuts: Sequence[Sequence[int]],
+    calibration: Tensor | None = None,
+) -> Vote:
+    """Return how sub-networks, each without the blocks of one of ``cuts``, err alone and by a vote on ``split``.
+
+    The vote averages their softmax outputs. That is what an ensemble does; the unravelled view of Veit et al. 2016
+    sums features inside one network instead. Evaluation mode with the running statistics of the intact network, or,
+    with ``calibration`` (normalised training images ``(N, C, H, W)``), each sub-network with its own.
+    """
+    images, answers = data.normalize(split.images), []
+    for cut in cuts:
+        member = delete_blocks(network, cut).eval()
+        if calibration is not None:
+            member = recalibrate(member, calibration)
+        answers.append(member(images).softmax(1))
+    stacked = torch.stack(answers)  # (members, N, classes)
+    wrong = to_float64(stacked.argmax(2) != split.labels).mean(1)
+    together = to_float64(stacked.mean(0).argmax(1) != split.labels).mean()
+    return Vote(100 * wrong.cpu().numpy(), 100 * together.item())
 
 
 def _altered(network: nn.Module, blocks: int | Iterable[int] | None, **factors: float) -> nn.Module:

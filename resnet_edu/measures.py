@@ -3,16 +3,18 @@
 Lists go from the input to the output. Numbers that pages quote have names of their own.
 """
 
+import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import nn
 
 from resnet_edu.datasets import Dataset, Split
-from resnet_edu.interventions import delete_blocks, lesion_study, shuffle_blocks
-from resnet_edu.landscape import loss_surface, random_direction
+from resnet_edu.interventions import delete_blocks, lesion_study, random_cuts, shuffle_blocks, vote
+from resnet_edu.landscape import curvature, loss_surface, moved, random_direction
 from resnet_edu.probes import (
     block_spectra,
     gradient_correlation,
@@ -21,12 +23,23 @@ from resnet_edu.probes import (
     recalibrate,
     response_std,
 )
-from resnet_edu.training import evaluate
+from resnet_edu.training import TrainConfig, evaluate, train
+from resnet_edu.transfer import (
+    calibrated,
+    fine_tune,
+    frozen_errors,
+    only_classes,
+    stage_errors,
+    upside_down,
+    with_new_classifier,
+)
 
 BATCH = 128  # training images of one gradient or response
 CALIBRATION = 512  # training images from which statistics are taken anew
 POINTS = 256  # on the line between two images
 DRAWS = 5  # random choices of blocks for each number of them
+MEMBERS = 40  # random sub-networks that vote
+STEPS = (30, 100, 300)  # of fine-tuning
 SIDE = 41  # points along each direction of a loss surface
 SURFACE_IMAGES = 256
 
@@ -50,13 +63,14 @@ def jacobians(network: nn.Module, data: Dataset, seed: int) -> dict:
     """Return singular values of the blocks' Jacobians and of their product, geometric means over four test images.
 
     ``largest`` and ``median`` have one number a block, ``product`` eleven quantiles from the largest to the smallest;
-    ``product_largest`` and ``product_median`` are two of them. Values below 1e-12 count as that.
+    ``product_largest`` and ``product_median`` are two of them. Values below 1e-12 count as that. ``kept`` is the share
+    of the product's directions above 0.01, from 0 to 1, a mean over the images.
     """
     network = recalibrate(network, _calibration(data))
-    largest, median, whole = block_spectra(network, data.normalize(_some(data.test, 4).images))
+    largest, median, whole, kept = block_spectra(network, data.normalize(_some(data.test, 4).images))
     return {
         "largest": largest, "median": median, "product": whole,
-        "product_largest": whole[0], "product_median": whole[5],
+        "product_largest": whole[0], "product_median": whole[5], "kept": kept,
     }  # fmt: skip
 
 
@@ -118,6 +132,73 @@ def shuffles(network: nn.Module, data: Dataset, seed: int) -> dict:
     return {"rows": rows, "once": float(np.mean([error for swaps, _, error in rows if swaps == 1]))}
 
 
+def votes(network: nn.Module, data: Dataset, seed: int) -> dict:
+    """Return test errors (percent) of 40 random sub-networks and of their votes (``interventions.vote``).
+
+    ``member`` is the median of the sub-networks, ``vote`` the error of their averaged answers; ``fresh_…`` with
+    statistics taken anew for each; ``…_inner`` if the first block and those that change the shape are never cut.
+    """
+    calibration, blocks = _calibration(data), network.blocks
+    spared = [i for i, block in enumerate(blocks) if i == 0 or not block.downsample.is_identity]
+    found = {"intact": evaluate(network, data, data.test)[1]}
+    for suffix, kept in (("", ()), ("_inner", spared)):
+        cuts = random_cuts(network, MEMBERS, kept, seed)
+        for prefix, images in (("", None), ("fresh_", calibration)):
+            one = vote(network, data, data.test, cuts, images)
+            found[f"{prefix}member{suffix}"] = float(np.median(one.members))
+            found[f"{prefix}vote{suffix}"] = one.together
+    return found
+
+
+def hessian(network: nn.Module, data: Dataset, seed: int) -> dict:
+    """Return extreme eigenvalues of the training loss's Hessian on 64 images (Li et al. 2018, section 6.2).
+
+    ``eigenvalues`` has rows (smallest, largest): at the trained weights, and half a step along a filter-normalised
+    direction, both ways; ``ratio`` their absolute ratios, ``centre`` the first of these, ``half`` the mean of the
+    others.
+    """
+    split, direction = _some(data.train, BATCH // 2), random_direction(network, 2 * seed)
+    rows = [curvature(moved(network, direction, step), data, split) for step in (0.0, -0.5, 0.5)]
+    ratio = [abs(smallest / largest) for smallest, largest in rows]
+    return {"eigenvalues": rows, "ratio": ratio, "centre": ratio[0], "half": float(np.mean(ratio[1:]))}
+
+
+def transfer(network: nn.Module, data: Dataset, seed: int) -> dict:
+    """Return test errors (percent) of what a small network is worth for another task; ``network`` is a new one.
+
+    ``turned``: pretrained on half of the training digits, two labels a class of the other half, turned by 180°, are
+    the target. ``far``: pretrained on the digits 0 to 4, the target are 5 to 9, ten labels
+    each. Each has ``pixels``, ``untrained``, ``calibrated`` (untrained, with statistics of the source) and
+    ``pretrained`` (linear probes on frozen features), and by steps ``scratch_30``, ``tuned_30`` …; ``far`` also
+    ``stages``: probes on the maps of each stage.
+    """
+    halves = data.hold_out(0.5)
+    turned = upside_down(data, halves.validation)
+    low = only_classes(data, range(5))
+    whole, half = _pretrained(network, replace(halves, validation=None), seed), _pretrained(network, low, seed)
+    target = only_classes(data, range(5, 10), 10, seed)
+    found = _worth("turned", whole, only_classes(turned, range(10), 2, seed), seed) | _worth("far", half, target, seed)
+    found["far_stages"] = {name: list(stage_errors(one, target).values()) for name, one in half.items()}
+    return found
+
+
+def _pretrained(network: nn.Module, source: Dataset, seed: int) -> dict[str, nn.Module]:
+    """Return the network untrained, untrained with the source's statistics, and trained on the source."""
+    new = with_new_classifier(network, source.num_classes, seed)
+    trained = copy.deepcopy(new)
+    for _ in train(trained, source, TrainConfig(epochs=8, seed=seed)):
+        pass
+    return {"untrained": new, "calibrated": calibrated(new, source), "pretrained": trained}
+
+
+def _worth(prefix: str, bodies: dict[str, nn.Module], target: Dataset, seed: int) -> dict[str, float]:
+    found = {f"{prefix}_{name}": error for name, error in frozen_errors(bodies, target).items()}
+    for steps in STEPS:
+        for name, start in (("scratch", "untrained"), ("tuned", "pretrained")):
+            found[f"{prefix}_{name}_{steps}"] = fine_tune(bodies[start], target, steps, seed)
+    return found
+
+
 def surface(network: nn.Module, data: Dataset, seed: int) -> dict:
     """Return the training loss on a grid along two filter-normalised directions (Li et al. 2018).
 
@@ -151,8 +232,8 @@ def _calibration(data: Dataset) -> torch.Tensor:
 
 def _some(split: Split, count: int) -> Split:
     """Return ``count`` images spread evenly over the split: a folder's images come class by class."""
-    chosen = torch.arange(count, device=split.labels.device) * len(split) // count
-    return Split(split.images[chosen], split.labels[chosen])
+    chosen = torch.arange(count) * len(split) // count
+    return Split(split.images[chosen.to(split.images.device)], split.labels[chosen.to(split.labels.device)])
 
 
 MEASURES: dict[str, Callable[[nn.Module, Dataset, int], dict]] = {
@@ -162,5 +243,8 @@ MEASURES: dict[str, Callable[[nn.Module, Dataset, int], dict]] = {
     "correlation": correlation,
     "lesions": lesions,
     "shuffles": shuffles,
+    "votes": votes,
+    "hessian": hessian,
+    "transfer": transfer,
     "surface": surface,
 }

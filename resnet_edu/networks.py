@@ -3,9 +3,11 @@
 A plain twin is the same network with ``shortcut="none"``: same layers, same parameters as with option A.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from resnet_edu.blocks import (
@@ -46,11 +48,13 @@ class ResNet(nn.Module):
       stride 2, which leaves 8x8 of a 32x32 image: do not use it there.
     * ``block``: a class of ``resnet_edu.blocks``. With a pre-activation block the last stage is followed by
       ``final_bn`` and ``final_relu`` (He et al. 2016, appendix), with ReLU-only pre-activation by the latter.
-    * ``zero_init_last``: see ``ResidualBlock.zero_init_last``.
+    * ``zero_init_last``: see ``ResidualBlock.zero_init_last``. ``identity_start``: see ``start_near_identity``.
     * ``block_options``: see ``BlockOptions``.
 
     Raises ``ValueError`` for an unknown choice or a size that is not a positive whole number.
     """
+
+    __jit_unused_properties__ = ("blocks", "stages")
 
     def __init__(
         self,
@@ -62,6 +66,7 @@ class ResNet(nn.Module):
         in_channels: int = 3,
         num_classes: int = 10,
         zero_init_last: bool = False,
+        identity_start: float | None = None,
         **block_options,
     ):
         super().__init__()
@@ -92,9 +97,12 @@ class ResNet(nn.Module):
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         self.final_bn = normalizer(normalization, channels) if normalizes_last else nn.Identity()
         self.final_relu = nn.ReLU() if block.starts_activated else nn.Identity()
+        self.starts_activated = block.starts_activated
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes)
         initialize(self)
+        if identity_start is not None:
+            start_near_identity(self, identity_start)
         if zero_init_last:
             for residual_block in self.blocks:
                 residual_block.zero_init_last()
@@ -109,7 +117,7 @@ class ResNet(nn.Module):
         """All blocks in the order in which a signal meets them."""
         return [block for stage in self.stages for block in stage]
 
-    def forward(self, x: Tensor, return_stages: bool = False) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, x: Tensor, return_stages: bool = False) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
         """Return the logits ``(N, classes)`` of images ``(N, C, H, W)``.
 
         With ``return_stages`` return also the outputs of the stages by the paper's names (He et al. 2015,
@@ -117,16 +125,32 @@ class ResNet(nn.Module):
 
         Raises ``TypeError`` or ``ValueError`` if ``x`` is not such a floating-point batch.
         """
-        check_images(x, self.in_channels)
+        if not return_stages:
+            return super().__call__(x)
+        outputs: dict[str, Tensor] = {}
+        names = {self.relu: "conv1"} | {stage: f"conv{number}_x" for number, stage in enumerate(self.stages, start=2)}
+        hooks = [
+            module.register_forward_hook(lambda *call, name=name: outputs.update({name: call[-1]}))
+            for module, name in names.items()
+        ]
+        try:
+            return super().__call__(x), outputs
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits; of one argument alone, for tools that trace it (``torch.fx``, ``torch.jit.script``)."""
+        if not torch.jit.is_scripting():
+            check_images(x, self.in_channels)
         x = self.relu(self.bn1(self.conv1(x)))  # (N, width, H, W), or half of it with the ImageNet stem
-        outputs = {"conv1": x}
         x = self.maxpool(x)
-        for number, stage in enumerate(self.stages, start=2):
-            x = stage(x)  # (N, expansion * width_k, H_1 / 2^(k-1), W_1 / 2^(k-1)) after stage k
-            outputs[f"conv{number}_x"] = x
-        x = self.final_relu(self.final_bn(x))
-        logits = self.fc(self.avgpool(x).flatten(1))  # (N, classes)
-        return (logits, outputs) if return_stages else logits
+        for name, stage in self.named_children():
+            if name.startswith("layer"):
+                x = stage(x)  # (N, expansion * width_k, H_1 / 2^(k-1), W_1 / 2^(k-1)) after stage k
+        if self.starts_activated:
+            x = self.final_relu(self.final_bn(x))
+        return self.fc(self.avgpool(x).flatten(1))  # (N, classes)
 
 
 def initialize(network: nn.Module) -> None:
@@ -136,6 +160,23 @@ def initialize(network: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+@torch.no_grad()
+def start_near_identity(network: nn.Module, noise: float) -> None:
+    """Make each convolution of the blocks that keeps the shape a delta kernel plus ``noise`` times what it was.
+
+    Such a convolution ``(N, C, H, W) -> (N, C, H, W)`` hands each channel on, with a little of the others. What
+    follows it (normalisation, ReLU) stays, and so do convolutions that change the shape. DiracNets (Zagoruyko and
+    Komodakis 2017) keep such a sum throughout training; here it is the start alone.
+
+    Raises ``ValueError`` if ``noise`` is negative or not finite.
+    """
+    if not (math.isfinite(noise) and noise >= 0):
+        raise ValueError(f"identity_start must be a number of at least 0 (0.1: a tenth of the noise), got {noise!r}")
+    for conv in (conv for block in network.blocks for conv in block.convolutions):
+        if conv.in_channels == conv.out_channels and conv.stride == (1, 1):
+            conv.weight.copy_(noise * conv.weight + nn.init.dirac_(torch.empty_like(conv.weight)))
 
 
 def cifar_resnet(
@@ -280,7 +321,6 @@ def pretrained(name: str, weights: str = "V1") -> ResNet:
     from pathlib import Path
     from urllib.error import URLError
 
-    import torch
     from torchvision.models import get_model_weights
 
     depths = {f"resnet{depth}": depth for depth in IMAGENET_STAGES}

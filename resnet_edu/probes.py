@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from resnet_edu.blocks import PreActivationBlock, choose
+from resnet_edu.devices import to_float64
 from resnet_edu.networks import weighted_layers
 
 STATISTICS = ("batch", "running")
@@ -82,6 +83,31 @@ def gradient_norms(network: nn.Module, images: Tensor | None = None, labels: Ten
             raise ValueError(f"{name}.weight holds no gradient; give images and labels, or call backward() first")
     norms = torch.stack([layer.weight.grad.detach().norm() for layer in layers.values()])
     return dict(zip(layers, norms.tolist(), strict=True))  # one wait for the device
+
+
+def activation_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[float]:
+    """Return the norm of the loss gradient with respect to what enters each block, input first, and leaves the last.
+
+    The gradient of the batch's mean loss with respect to the activations ``(N, C, H, W)``; ``blocks + 1`` numbers.
+    This is what travels down the chain rule, and what vanishes or explodes there. A weight's gradient is that times
+    the layer's input, so it can look healthy where a small gradient meets a large input, and the other way round.
+
+    ``images`` ``(N, C, H, W)`` are normalised; batch normalisation uses the batch's statistics, as in training.
+    """
+    network = copy.deepcopy(network).train().requires_grad_(False)
+    passed: list[Tensor] = []
+
+    def record(block: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        passed.append(inputs[0] if inputs[0].requires_grad else inputs[0].requires_grad_())
+        return (passed[-1],)
+
+    handles = [block.register_forward_pre_hook(record) for block in network.blocks]
+    handles.append(network.blocks[-1].register_forward_hook(lambda block, inputs, output: passed.append(output)))
+    with torch.enable_grad():
+        gradients = torch.autograd.grad(F.cross_entropy(network(images), labels), passed)
+    for handle in handles:
+        handle.remove()
+    return [gradient.norm().item() for gradient in gradients]
 
 
 def response_std(network: nn.Module, images: Tensor, statistics: str = "batch") -> dict[str, float]:
@@ -217,7 +243,7 @@ def chain_jacobian(network: nn.Module, x: Tensor, start: int = 0, stop: int | No
 
 def product(jacobians: Sequence[Tensor]) -> Tensor:
     """Return the Jacobian of a chain from those of its links, first link first, in float64 (the chain rule)."""
-    whole, *rest = (matrix.double() for matrix in jacobians)
+    whole, *rest = map(to_float64, jacobians)
     for matrix in rest:
         whole = matrix @ whole
     return whole
@@ -225,30 +251,52 @@ def product(jacobians: Sequence[Tensor]) -> Tensor:
 
 def singular_values(matrix: Tensor) -> np.ndarray:
     """Return the singular values of a ``(m, n)`` matrix, largest first: ``(min(m, n),)``, computed in float64."""
-    return torch.linalg.svdvals(matrix.detach().double()).cpu().numpy()
+    return torch.linalg.svdvals(to_float64(matrix.detach())).cpu().numpy()
 
 
 SMALLEST = 1e-12  # singular values below it count as this: a closed ReLU makes exact zeros, which have no logarithm
+KEPT = 0.01  # a direction whose singular value is not above this counts as lost
 
 
-def block_spectra(
-    network: nn.Module, images: Tensor, method: str = "linear"
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return singular values of the blocks' Jacobians and of their product, geometric means over ``images`` ``(N, …)``.
+def kept_share(matrix: Tensor, threshold: float = KEPT) -> float:
+    """Return the share, 0 to 1, of the ``min(m, n)`` singular directions of a ``(m, n)`` matrix above ``threshold``.
 
-    The largest and the median of each block, input first, ``(blocks,)`` each, and eleven quantiles of the product from
-    the largest to the smallest; ``method`` is ``numpy.quantile``'s. Running statistics: ``recalibrate`` a new network
-    first.
+    A median jumps by decades where just about half of the directions are lost; this share moves smoothly there.
+    Its threshold is absolute: a direction above it passes more than that part of a gradient.
     """
-    logs = []
+    return float((singular_values(matrix) > threshold).mean())
+
+
+class Spectra(NamedTuple):
+    """Singular values of the blocks' Jacobians and of their product, means over images; see ``block_spectra``.
+
+    ``largest`` and ``median`` of each block, input first, ``(blocks,)`` each; ``product`` eleven quantiles of the
+    product from the largest to the smallest; ``kept`` the share of the product's directions above ``KEPT``.
+    """
+
+    largest: np.ndarray
+    median: np.ndarray
+    product: np.ndarray
+    kept: float
+
+
+def block_spectra(network: nn.Module, images: Tensor, method: str = "linear") -> Spectra:
+    """Return the spectra of a network's blocks at ``images`` ``(N, C, H, W)``.
+
+    Singular values are geometric means over the images, shares ordinary means; ``method`` is ``numpy.quantile``'s.
+    Running statistics: ``recalibrate`` a new network first.
+    """
+    logs, kept = [], []
     for image in images.split(1):
         matrices = block_jacobians(network, image)
         values = [singular_values(matrix) for matrix in matrices]
-        whole = np.quantile(singular_values(product(matrices)), np.linspace(1, 0, 11), method=method)
-        numbers = ([v[0] for v in values], [np.median(v) for v in values], whole)
+        whole = singular_values(product(matrices))
+        quantiles = np.quantile(whole, np.linspace(1, 0, 11), method=method)
+        numbers = ([v[0] for v in values], [np.median(v) for v in values], quantiles)
         logs.append([np.log(np.maximum(one, SMALLEST)) for one in numbers])
-    largest, median, whole = (np.exp(np.mean(one, axis=0)) for one in zip(*logs, strict=True))
-    return largest, median, whole
+        kept.append((whole > KEPT).mean())
+    means = (np.exp(np.mean(one, axis=0)) for one in zip(*logs, strict=True))
+    return Spectra(*means, kept=float(np.mean(kept)))
 
 
 def top_singular_value(
@@ -268,7 +316,7 @@ def top_singular_value(
     # u -> Jᵀu is linear, so its own transpose is v -> Jv: no second pass forward, no forward-mode derivatives.
     _, push = torch.func.vjp(lambda u: pull(u)[0], torch.zeros_like(output))
     generator = torch.Generator().manual_seed(seed)
-    v = torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x)
+    v = torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x.dtype).to(x.device)
     value = 0.0
     for _ in range(iterations):
         (image,) = push(v / v.norm())
@@ -324,7 +372,7 @@ def gradient_correlation(
     with torch.enable_grad():
         total = network(inputs)[:, output].sum()  # one sum, for an output depends on its own input alone
         (gradient,) = torch.autograd.grad(total, inputs)
-    g = gradient.flatten(1).double()  # (L, D)
+    g = to_float64(gradient.flatten(1))  # (L, D)
     centred = g - g.mean(0)
     power = centred.square().sum()
     products = [(centred[: len(g) - lag] * centred[lag:]).sum() for lag in range(max_lag + 1)]

@@ -70,20 +70,52 @@ class Sample:
         digits = spec or ".1f"
         if not self.n:
             return f"none (all {self.diverged} diverged)" if self.diverged else "none"
-        spread = f"\u00a0±\u00a0{self.sd:{digits}}" if self.n > 1 else ""
         lost = f", {self.diverged} diverged" if self.diverged else ""
-        return f"{self.mean:{digits}}{spread}{self.unit} (n = {self.n}{lost})"
+        return f"{outcome(self.values, digits)}{self.unit} (n = {self.n}{lost})"
 
     def __str__(self) -> str:
         return format(self)
 
 
+def scatters(values: np.ndarray) -> bool:
+    """Return whether mean ± deviation would mislead: the deviation is above 1 and above half of the mean."""
+    return bool(len(values) > 2 and values.std(ddof=1) > max(1.0, abs(values.mean()) / 2))
+
+
+def short(value: float) -> str:
+    """Return a number of two or three digits for prose and tables, a power of ten written out."""
+    if value == 0 or 0.01 <= abs(value) < 10_000:
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
+    digits, _, power = f"{value:.1e}".partition("e")
+    return f"{digits}·10{str(int(power)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def outcome(values: np.ndarray, digits: str = ".1f") -> str:
+    """Return a sample as text that no line breaks: ``1.3 ± 0.4``, or ``4.2 (0.8 to 28.9)`` where it ``scatters``.
+
+    That is mean and standard deviation (n - 1), or median, lowest and highest; a single value stands alone, and
+    none is a dash. From a hundred on numbers are ``short``: the decimals of such a mean mean nothing.
+    """
+    if not len(values):
+        return "–"
+    large = np.abs(values).max() >= 100
+
+    def text(value: float) -> str:
+        return short(value) if large else f"{value:{digits}}"
+
+    if scatters(values):
+        middle, low, high = (text(value) for value in (np.median(values), values.min(), values.max()))
+        return f"{middle}\u00a0({low}\u00a0to\u00a0{high})"
+    spread = f"\u00a0±\u00a0{text(values.std(ddof=1))}" if len(values) > 1 else ""
+    return f"{text(values.mean())}{spread}"
+
+
 @dataclass(frozen=True)
 class PairedTest:
-    """Whether one cell is higher than another, seed by seed: a paired t-test.
+    """Whether two cells differ, seed by seed: a paired t-test.
 
-    ``difference`` is the mean of first minus second over the ``n`` seeds that both have, ``p`` the one-sided
-    probability of a mean at least as high if there were no difference.
+    ``difference`` is the mean of first minus second over the ``n`` seeds that both have, ``p`` the two-sided
+    probability of a mean at least as far from 0 if there were no difference.
     """
 
     difference: float
@@ -92,7 +124,7 @@ class PairedTest:
     p: float
 
     def __str__(self) -> str:
-        return f"difference {self.difference:+.3g}, paired t({self.n - 1}) = {self.t:.2f}, one-sided p = {self.p:.2g}"
+        return f"difference {self.difference:+.3g}, paired t({self.n - 1}) = {self.t:.2f}, two-sided p = {self.p:.2g}"
 
 
 class Runs:
@@ -172,7 +204,7 @@ def number(record: Mapping, metric: str) -> float:
 
 
 def compare(first: Runs, second: Runs, metric: str) -> PairedTest:
-    """Return whether ``metric`` is higher in ``first`` than in ``second``, paired by seed.
+    """Return how ``metric`` differs between ``first`` and ``second``, paired by seed.
 
     Raises ``ValueError`` if fewer than two seeds have both.
     """
@@ -186,9 +218,10 @@ def compare(first: Runs, second: Runs, metric: str) -> PairedTest:
         raise ValueError(f"a paired test needs two seeds that both cells have, got {seeds}; record more seeds")
     a, b = np.array([one[seed] for seed in seeds]), np.array([other[seed] for seed in seeds])
     if np.ptp(a - b) == 0:  # no spread: the test has no scale
-        p = 0.0 if a[0] > b[0] else 1.0
-        return PairedTest(float((a - b).mean()), len(seeds), math.copysign(math.inf, a[0] - b[0]), p)
-    result = ttest_rel(a, b, alternative="greater")
+        difference = float(a[0] - b[0])
+        t = math.copysign(math.inf, difference) if difference else 0.0
+        return PairedTest(difference, len(seeds), t, 0.0 if difference else 1.0)
+    result = ttest_rel(a, b)
     return PairedTest(float((a - b).mean()), len(seeds), float(result.statistic), float(result.pvalue))
 
 

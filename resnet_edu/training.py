@@ -5,8 +5,8 @@
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -16,16 +16,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_edu import checkpoint as checkpoints
+from resnet_edu import devices
+from resnet_edu.accounting import activation_memory
 from resnet_edu.blocks import choose
 from resnet_edu.datasets import Dataset, Split
 from resnet_edu.distributed import processes
 
 SCHEDULES = ("one-cycle", "paper", "cosine", "constant")
+EXTENDABLE = ("constant", "paper")  # schedules whose runs can be made longer: what was done stays right
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 # A step this small (images x height x width x filters of the first layer) is faster on one thread; measured
 # with `python -m benchmarks.training --threads`.
 ONE_THREAD_BELOW = 50_000
+EVALUATED_PIXELS = 2**22  # in one batch of evaluation: 1,024 images of 64x64
 
 
 class DivergedError(RuntimeError):
@@ -51,6 +55,11 @@ class TrainConfig:
     learning_rate: float = _option(0.1, "peak learning rate", "He et al. 2015, section 4.2")
     momentum: float = _option(0.9, "momentum of SGD", "He et al. 2015, section 4.2")
     weight_decay: float = _option(1e-4, "L2 weight decay on all parameters", "He et al. 2015, section 4.2")
+    clip_norm: float = _option(0.0, "largest norm of a step's whole gradient, 0: no limit", "Pascanu et al. 2013")
+    layer_step: float = _option(0.0, "each layer's gradient, relative to its weights; 0: as it is", "You et al. 2017")
+    body_rate: float = _option(
+        1.0, "factor of the rate for all but the last layer, fc", "0.1 for fine-tuning is common"
+    )
     schedule: str = _option("one-cycle", "course of the learning rate", "Smith and Topin 2018, for a short budget")
     warmup_steps: int = _option(0, "steps at warmup_learning_rate first", "He et al. 2015: about 400 for 110 layers")
     warmup_learning_rate: float = _option(0.01, "learning rate of the warm-up", "He et al. 2015, section 4.2")
@@ -69,10 +78,14 @@ class TrainConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-        for name in ("learning_rate", "warmup_learning_rate"):
+        for name in ("learning_rate", "warmup_learning_rate", "body_rate"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be a positive number, got {value!r}")
+        for name in ("clip_norm", "layer_step"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} must be a positive number, or 0 to leave it out, got {value!r}")
         for name in ("momentum", "weight_decay"):
             value = getattr(self, name)
             if not 0 <= value < 1:
@@ -174,18 +187,25 @@ def train(
 
     With ``checkpoint`` the run's state is written to that file after every epoch, before its record is yielded.
     ``resume=True`` goes on from the file if it exists: the stored epochs' records come again, then the new ones,
-    and on the CPU the weights end bit for bit as without the interruption, whenever it came.
+    and on the CPU the weights end bit for bit as without the interruption, whenever it came. With a constant or
+    ``"paper"`` schedule it may have more epochs than the file's run was to have; the learning rate then falls where it
+    was to fall, and stays. The other schedules are planned over all epochs and cannot be made longer.
 
     Under ``torchrun`` every process calls this with the same arguments; ``batch_size`` counts the images of all.
 
     Raises ``DivergedError`` if the loss is not finite (seen at the next record), ``ValueError`` for options that
-    do not fit together, ``FileExistsError`` if ``checkpoint`` exists and ``resume`` is false, and
-    ``CheckpointError`` if the checkpoint is of another run.
+    do not fit together or a ``checkpoint`` in a place that cannot be written, ``FileExistsError`` if ``checkpoint``
+    exists and ``resume`` is false, and ``CheckpointError`` if the checkpoint is of another run, or can no longer be
+    written.
     """
     run = _Run(network, data, config or TrainConfig())
+    if checkpoint is not None and run.processes.is_first:
+        checkpoints.try_place(checkpoint)  # before the first epoch, not after it
     if checkpoint is not None and Path(checkpoint).exists():
         if not resume:
-            raise FileExistsError(f"{checkpoint} exists; pass resume=True to go on with it, or name another file")
+            raise FileExistsError(
+                f"{checkpoint} exists; pass resume=True (--resume) to go on with it, or name another file"
+            )
         run.restore(checkpoint)
         yield from run.records
     while len(run.records) < run.config.epochs:
@@ -228,12 +248,70 @@ class _Run:
             raise ValueError(f"precision 'float16' needs a CUDA device, got {device}; use 'bfloat16' or 'float32'")
         if config.cuda_graph and self.processes.count > 1:
             raise ValueError("cuda_graph works in one process alone; leave it out under torchrun")
-        smallest = self.count % config.batch_size or config.batch_size
+        smallest = self._smallest(config.batch_size)
         if smallest < self.processes.count:
             raise ValueError(
                 f"batch_size {config.batch_size} leaves a last batch of {smallest} for {self.processes.count} "
                 "processes; choose another batch_size"
             )
+        self._check_memory()
+        if smallest // self.processes.count == 1:
+            self._check_single_image(smallest)
+
+    def _check_memory(self) -> None:
+        """Raise if a step needs more memory than the device has free: the batch's activations, gradients, momentum."""
+        network, config = self.network, self.config
+        free, images = devices.free_memory(self.data.device), self.data.train.images
+        shares = -(-min(config.batch_size, self.count) // self.processes.count)
+        filters = sum(conv.out_channels for conv in network.modules() if isinstance(conv, nn.Conv2d))
+        if free is None or 16 * shares * images[0, 0].numel() * filters < free // 2:
+            return  # no map is larger than an image, and no layer keeps it four times: the usual case takes no time
+        own = 2 * sum(parameter.nbytes for parameter in network.parameters())  # gradients and momentum
+        kept = activation_memory(network, tuple(images.shape[1:]), shares) // (
+            1 if config.precision == "float32" else 2
+        )
+        if own + kept <= free:
+            return
+        fits = int(0.9 * (free - own) / (kept / shares)) * self.processes.count
+        mend = f"choose batch_size={fits} (--batch-size {fits})" if fits > 0 else "choose smaller images"
+        whole, batch, momentum, there, left = map(devices.in_gib, (own + kept, kept, own, images.nbytes, free))
+        raise ValueError(
+            f"a step needs about {whole} on {self.data.device} beside the images ({there}) and the weights: {batch} "
+            f"for a batch of {shares} images, {momentum} for gradients and momentum; {left} are free; {mend}, or a "
+            "smaller network"
+        )
+
+    @torch.no_grad()
+    def _check_single_image(self, smallest: int) -> None:
+        """Raise if batch normalisation would get one number a channel: the last batch's one image, on a map of 1x1."""
+        config, network = self.config, self.network
+        single: list[str] = []
+        hooks = [
+            norm.register_forward_pre_hook(
+                lambda _, args, name=name: single.append(name) if args[0].numel() == args[0].shape[1] else None
+            )
+            for name, norm in network.named_modules()
+            if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
+        ]
+        was_training = network.training
+        try:
+            network.eval()(self.data.normalize(self.data.train.images[:1]))
+        finally:
+            network.train(was_training)
+            for hook in hooks:
+                hook.remove()
+        if not single or (config.sync_batch_norm and smallest > 1):
+            return
+        sizes = [size for size in range(2, 2 * config.batch_size + 2) if self._smallest(size) > self.processes.count]
+        nearest = min(sizes, key=lambda size: abs(size - config.batch_size), default=None)
+        mend = f"choose batch_size={nearest} (--batch-size {nearest}), or larger images" if nearest else "add images"
+        raise ValueError(
+            f"batch_size {config.batch_size} leaves one image in a last batch of {self.count} images, but {single[0]} "
+            f"has maps of 1x1 there, and normalises one number to 0; {mend}"
+        )
+
+    def _smallest(self, batch_size: int) -> int:
+        return self.count % batch_size or min(batch_size, self.count)
 
     def epoch(self, log_every: int | None) -> Iterator[StepRecord]:
         """Make one epoch's steps, yielding after every ``log_every`` of them."""
@@ -243,7 +321,8 @@ class _Run:
         order = torch.Generator().manual_seed(_seed(config.seed, number, 0))
         augmentation = torch.Generator(data.device).manual_seed(_seed(config.seed, number, 1))
         dropout_state = _seed(config.seed, number, 2 + self.processes.rank)
-        batches = torch.randperm(self.count, generator=order).to(data.device).split(config.batch_size)
+        # Numbers are where the images are, which may be the host.
+        batches = torch.randperm(self.count, generator=order).to(data.train.images.device).split(config.batch_size)
         self.totals = torch.zeros(2, device=data.device)  # loss and errors, read once: no wait for the device inside
         self.started = time.perf_counter()
         since = torch.zeros_like(self.totals)
@@ -252,11 +331,13 @@ class _Run:
             with _compute(self.threads, data.device, dropout_state) as random:
                 self.network.train()
                 for batch in chunk:
-                    # index_select, for images[batch] takes twenty times as long
-                    images = data.train.images.index_select(0, batch)  # (B, C, H, W) uint8
+                    images = data.train.take_images(batch)  # (B, C, H, W) uint8
                     if config.augment:
                         images = data.augment(images, augmentation)
-                    images, targets = self.processes.share(images), self.processes.share(labels[batch])
+                    images, targets = (
+                        self.processes.share(images),
+                        self.processes.share(labels[batch.to(labels.device)]),
+                    )
                     images = data.normalize(images)  # (B / processes, C, H, W) float32
                     if config.channels_last:
                         images = images.contiguous(memory_format=torch.channels_last)
@@ -298,8 +379,8 @@ class _Run:
     def _evaluate(self, split: Split) -> tuple[float, float]:
         part = Split(self.processes.share(split.images), self.processes.share(split.labels))
         means = evaluate(self.network, self.data, part)
-        sums = len(part) * torch.tensor([*means, 1.0], dtype=torch.float64, device=split.labels.device)
-        totals = self.processes.total(sums)
+        sums = len(part) * torch.tensor([*means, 1.0], dtype=torch.float64)
+        totals = self.processes.total(sums.to(split.labels.device) if self.processes.count > 1 else sums)
         return (totals[0] / totals[2]).item(), (totals[1] / totals[2]).item()
 
     def _require_finite(self, loss: float) -> None:
@@ -321,6 +402,7 @@ class _Run:
                 "optimizer": self.stepper.optimizer.state_dict(),
                 "scaler": self.stepper.scaler.state_dict(),
                 "step": self.step,
+                "steps": self.steps,
                 "threads": self.threads,
                 "records": [asdict(record) for record in self.records],
             }
@@ -330,17 +412,25 @@ class _Run:
     def restore(self, path: str | Path) -> None:
         """Go back to the state in the file."""
         state = checkpoints.load(path, self.data.device)
-        for name, mine in self._identity().items():
-            stored = state[name]
-            if stored != mine:
-                if name == "config":
-                    changed = [key for key in mine if stored.get(key) != mine[key]]
-                    differences = ", ".join(f"{key} {stored.get(key)!r} (now {mine[key]!r})" for key in changed)
-                else:
-                    differences = "other images"
-                raise checkpoints.CheckpointError(
-                    f"{path} is of another run: {name} had {differences}; use the same, or start a new run"
-                )
+        stored = asdict(TrainConfig()) | state["config"]  # written before an option existed: it had the default
+        mine = asdict(self.config)
+        epochs, done = stored["epochs"], len(state["records"])
+        changed = [key for key in mine if key != "epochs" and stored.get(key) != mine[key]]
+        if changed or state["data"] != self.data.checksum:
+            differences = ", ".join(f"{key} {stored.get(key)!r} (now {mine[key]!r})" for key in changed)
+            raise checkpoints.CheckpointError(
+                f"{path} is of another run: it had {differences or 'other images'}; use the same, or start a new run"
+            )
+        if self.config.epochs < done:
+            raise checkpoints.CheckpointError(f"{path} holds {done} epochs already; ask for as many or more")
+        if self.config.epochs != epochs and self.config.schedule not in EXTENDABLE:
+            raise checkpoints.CheckpointError(
+                f"{path} is of a run of {epochs} epochs (now {self.config.epochs}), and schedule "
+                f"{self.config.schedule!r} plans the learning rate over all of them: its {done} epochs done would "
+                f"have had other rates; start a new run (those of schedule "
+                f"{' and '.join(map(repr, EXTENDABLE))} can be made longer)"
+            )
+        self.steps = state.get("steps", epochs * self.steps // self.config.epochs)  # the schedule stays as planned
         try:
             self.network.load_state_dict(state["network"])
         except RuntimeError as error:
@@ -350,24 +440,43 @@ class _Run:
         self.records = [Record(**record) for record in state["records"]]
 
 
+def _rate_groups(network: nn.Module, config: TrainConfig) -> list[dict]:
+    """Return the parameters in groups with a factor of the learning rate each: one group, or head and body."""
+    if config.body_rate == 1:
+        return [{"params": list(network.parameters()), "factor": 1.0}]
+    head = list(network.fc.parameters()) if isinstance(getattr(network, "fc", None), nn.Module) else []
+    if not head:
+        raise ValueError(
+            f"body_rate {config.body_rate} needs a network whose last layer is called fc, got "
+            f"{type(network).__name__} without one; use body_rate=1"
+        )
+    known = {id(weight) for weight in head}
+    body = [weight for weight in network.parameters() if id(weight) not in known]
+    groups = [{"params": body, "factor": config.body_rate}, {"params": head, "factor": 1.0}]
+    if config.cuda_graph:  # a rate on the device of its own for each group
+        for group in groups:
+            group["lr"] = torch.tensor(config.learning_rate, device=head[0].device)
+    return groups
+
+
 class _Stepper:
     """One step of SGD: forward, backward, update."""
 
     def __init__(self, run: _Run):
         config, device = run.config, run.data.device
-        self.processes, self.device = run.processes, device
+        self.processes, self.device, self.config = run.processes, device, config
         model = nn.SyncBatchNorm.convert_sync_batchnorm(run.network) if config.sync_batch_norm else run.network
         model = self.processes.wrap(model)
         self.model = torch.compile(model) if config.compile else model
-        self.autocast = torch.autocast(
-            device.type, getattr(torch, config.precision), enabled=config.precision != "float32"
-        )
+        reduced = config.precision != "float32"
+        self.autocast = torch.autocast(device.type, getattr(torch, config.precision)) if reduced else nullcontext()
         # float16 gradients underflow without a scale; for the other formats the scaler does nothing.
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
-        # The fused update is the fastest on CPU and GPU; a rate held on the device can change under a CUDA graph.
+        # The fused update is the fastest where there is one; a rate held on the device can change under a CUDA graph.
         rate = torch.tensor(config.learning_rate, device=device) if config.cuda_graph else config.learning_rate
+        fused = True if device.type in ("cpu", "cuda") else None
         self.optimizer = torch.optim.SGD(
-            run.network.parameters(), rate, config.momentum, weight_decay=config.weight_decay, fused=True
+            _rate_groups(run.network, config), rate, config.momentum, weight_decay=config.weight_decay, fused=fused
         )
 
     def __call__(self, images: Tensor, labels: Tensor, batch: int, rate: float) -> Tensor:
@@ -378,10 +487,11 @@ class _Stepper:
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of the next step."""
         for group in self.optimizer.param_groups:
+            own = rate * group["factor"]
             if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
+                group["lr"].fill_(own)
             else:
-                group["lr"] = rate
+                group["lr"] = own
 
     def update(self, images: Tensor, labels: Tensor, batch: int) -> Tensor:
         """Make the step."""
@@ -391,13 +501,26 @@ class _Stepper:
         self.optimizer.zero_grad()
         # The processes' gradients are averaged, so the mean over all images takes their number as a factor.
         self.scaler.scale(loss * (self.processes.count / batch)).backward()
+        self.limit_gradients()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         with torch.no_grad():
             return torch.stack([loss.detach(), (logits.argmax(1) != labels).sum().float()])
 
+    def limit_gradients(self) -> None:
+        """Change the gradients as ``clip_norm`` and ``layer_step`` ask; weight decay is added after it."""
+        if self.config.clip_norm or self.config.layer_step:
+            self.scaler.unscale_(self.optimizer)
+            parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+            if self.config.layer_step:
+                normalize_layers(parameters, self.config.layer_step)
+            if self.config.clip_norm:
+                nn.utils.clip_grad_norm_(parameters, self.config.clip_norm)
+
     def restore(self, optimizer: dict, scaler: dict) -> None:
         """Go back to a stored state."""
+        for group in optimizer["param_groups"]:
+            group.setdefault("factor", 1.0)  # written before factors existed
         self.optimizer.load_state_dict(optimizer)
         self.scaler.load_state_dict(scaler)
 
@@ -448,20 +571,36 @@ class _GraphStepper(_Stepper):
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, data: Dataset, split: Split, batch_size: int = 1024) -> tuple[float, float]:
+def normalize_layers(parameters: Iterable[nn.Parameter], size: float) -> None:
+    """Give every gradient the same length for its parameter: ``size`` times the parameter's norm.
+
+    Vectors (scales, shifts, biases, many of which start at 0) count as if their entries were 1. A gradient of zeros
+    stays. Only the direction of each layer's gradient is left, so gradients can neither explode nor vanish; this is
+    the rule of LARS (You et al. 2017) for kernels, without its weight decay.
+    """
+    for parameter in parameters:
+        if parameter.grad is not None:
+            norm = parameter.norm() if parameter.ndim > 1 else math.sqrt(parameter.numel())
+            parameter.grad.mul_(size * norm / parameter.grad.norm().clamp(min=torch.finfo(torch.float32).tiny))
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, data: Dataset, split: Split, batch_size: int | None = None) -> tuple[float, float]:
     """Return mean loss in nats and error in percent on ``split``, in evaluation mode.
 
-    Batch normalisation uses its running statistics. The network's mode is restored afterwards.
+    Batch normalisation uses its running statistics. The network's mode is restored afterwards. By default 1,024 images
+    go at once, or fewer where they are large.
     """
+    batch_size = batch_size or max(1, min(1024, EVALUATED_PIXELS // split.images[0, 0].numel()))
     was_training = network.training
     network.eval()
-    totals = torch.zeros(2, dtype=torch.float64, device=split.labels.device)  # read once, at the end
+    sums = []  # a batch's loss and errors; read once, at the end, and added up in float64, which not all devices have
     for images, labels in zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True):
         logits: Tensor = network(data.normalize(images))  # (B, classes)
-        totals[0] += F.cross_entropy(logits, labels, reduction="sum")
-        totals[1] += (logits.argmax(1) != labels).sum()
+        wrong = (logits.argmax(1) != labels).sum()
+        sums.append(torch.stack([F.cross_entropy(logits, labels, reduction="sum"), wrong.float()]))
     network.train(was_training)
-    loss, wrong = totals.tolist()
+    loss, wrong = torch.stack(sums).cpu().double().sum(0).tolist()
     return loss / len(split), 100 * wrong / len(split)
 
 

@@ -35,7 +35,52 @@ def test_every_figure_has_both_versions_caption_and_alt(digits):
         assert ET.fromstring(light).tag.endswith("svg") and light != dark
         assert figure.svg("light") == light, "a figure must come out the same twice"
         page = figure._repr_html_()
-        assert page.count("<img") == 2 == page.count(f'alt="{figure.alt}"') and figure.caption in page
+        assert page.count("<img") == 4 == page.count(f'alt="{figure.alt}"') and figure.caption in page
+
+
+def canvas_of(figure, narrow=False):
+    """Return the matplotlib figure that a figure draws."""
+    from matplotlib.figure import Figure
+
+    canvas = Figure(figsize=figure.narrow if narrow else figure.size)
+    figure.draw(canvas, figures._INK["light"])
+    return canvas
+
+
+def test_letters_are_legible_on_a_phone(digits):
+    for figure in every_figure(digits):
+        svg = figure.svg("light", narrow=True).decode()
+        points = [100 * float(scale) for scale in re.findall(r"scale\(([\d.]+) -", svg)]
+        across = float(re.search(r"viewBox='0 0 ([\d.]+)", svg)[1])
+        assert not points or min(points) * 358 / across >= 10, figure.alt  # 390 pixels less the page's margins
+
+
+def test_panels_stack_on_a_phone():
+    figure = figures.error_curves(OUTCOMES, "A caption.", "An alt text.")
+    for narrow, places in ((False, (2, 1)), (True, (1, 2))):
+        corners = [ax.get_position().get_points()[0] for ax in canvas_of(figure, narrow).axes]
+        assert tuple(len({round(corner[i], 3) for corner in corners}) for i in (0, 1)) == places
+
+
+def test_depth_stands_on_a_logarithmic_axis_whose_names_do_not_touch(cells):
+    for figure in (
+        figures.error_by_depth(OUTCOMES, "A caption.", "An alt text."),
+        bank.by_setting(cells, "depth", "train_error", "A caption.", "An alt text."),
+    ):
+        (ax,) = canvas_of(figure).axes
+        assert ax.get_xscale() == "log" and [text.get_text() for text in ax.get_xticklabels()] == ["8", "20"]
+    from matplotlib.figure import Figure
+
+    ax = Figure(figsize=(4.2, 3)).subplots()
+    figures.number_axis(ax, [8, 14, 20, 26, 32, 38, 44, 50, 56, 110])
+    assert list(ax.get_xticks()) == [8, 14, 20, 26, 32, 38, 44, 50, 56, 110]
+    named = [float(text.get_text()) for text in ax.get_xticklabels() if text.get_text()]
+    assert {8, 56, 110} <= set(named) and 50 not in named
+
+
+def test_no_bar_goes_below_zero():
+    assert figures.bars_above_zero([1.0, 8.4], [0.5, 11.6]) == [[0.5, 8.4], [0.5, 11.6]]
+    assert figures.bars_above_zero([-1.0, 1.0], [2.0, 2.0]) == [[2.0, 2.0], [2.0, 2.0]]
 
 
 def test_a_figure_without_words_is_refused():

@@ -23,6 +23,19 @@ def test_a_bowl_is_convex_and_a_saddle_or_a_hill_is_not():
     assert 30 < half < 70
 
 
+def test_only_points_near_the_centre_can_be_counted():
+    wavy = surface(np.where(np.hypot(A, B) < 0.8, A**2 + B**2, -(A**2) - B**2))
+    assert landscape.not_convex(wavy, within=0.25) == 0 < landscape.not_convex(wavy)
+
+
+def test_the_way_of_training_is_drawn_over_its_map():
+    figure = landscape.ways(
+        {"plain-20": (surface(A**2 + B**2), np.array([[0.5, 0.5], [0.2, 0.1], [0, 0]]))}, "A.", "B."
+    )
+    text = figure.svg("light").decode()
+    assert ET.fromstring(text).tag.endswith("svg") and "trained" in text
+
+
 def test_a_loss_that_is_not_finite_counts_as_bending():
     loss = A**2 + B**2
     loss[4, 4] = np.inf

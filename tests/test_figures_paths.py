@@ -15,7 +15,9 @@ def every_figure():
     yield paths.by_block({"plain-20": rows, "residual-20": rows[0]}, "A.", "B.", {"plain-20": 3.0}, marked=[2])
     yield paths.against_count({"plain-20": [(0, 1.0), (1, 90.0)], "largest first": [(0, 1.0), (1, 5.0)]}, "A.", "B.")
     norms = {"new": rows.T, "trained": rows.T / 10}
-    yield paths.path_lengths(norms, {k: np.full(4, 0.25) for k in norms}, np.array([1.0, 3, 3, 1]), "A.", "B.")
+    yield paths.path_lengths(norms, np.array([1.0, 3, 3, 1]), "A.", "B.")
+    yield paths.lesion(3, 2, "A caption.", "An alt text.")
+    yield paths.spectra({"plain-20": rows, "pre-activation-20": rows[:1]}, 0.01, "A caption.", "An alt text.")
 
 
 def test_every_figure_draws_in_both_versions():

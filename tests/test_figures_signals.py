@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure as Canvas
 
 from resnet_edu import paper
 from resnet_edu.figures import signals
@@ -34,9 +35,21 @@ def every_figure():
     }
     yield signals.profiles(panels, "A caption.", "An alt text.", "x", "y", guides={"guide": np.ones(6)}, floor=1e-12)
     yield signals.profiles(panels, "A caption.", "An alt text.", "x", "y", log=False, percent=True)
+    yield signals.ellipses({k: {"one": np.eye(2), "two": np.ones((2, 2))} for k in "JI"}, "A caption.", "An alt text.")
     yield signals.traces({"plain": np.array([1.0, -1, 2]), "residual": np.ones(3)}, "A caption.", "An alt.", "x")
     runs = Runs("test", [record(seed, {"depth": d}, 1.0, d + seed) for d in (8, 20) for seed in (0, 1)])
     yield signals.by_depth({"residual": runs}, {"ratio": "gradients.ratio"}, "A caption.", "An alt text.")
+
+
+def test_an_ellipse_has_the_singular_values_as_half_axes():
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    figure = signals.ellipses({"J": {"one": turn @ np.diag([3.0, 0.5])}}, "A caption.", "An alt text.")
+    canvas = Canvas(figsize=figure.size)
+    figure.draw(canvas, {"soft": "grey"})
+    (ax,) = canvas.axes
+    assert "σ₁ = 3, σ₂ = 0.5" in ax.get_title()
+    radius = np.hypot(*ax.lines[1].get_data())  # the ellipse, in units of its longer half-axis
+    assert radius.max() == pytest.approx(1, abs=1e-3) and radius.min() == pytest.approx(0.5 / 3, abs=1e-3)
 
 
 def test_every_figure_is_drawn_in_both_themes():

@@ -223,3 +223,29 @@ def test_bad_input_is_explained():
         interventions.reorder_blocks(network, [0, 1, 2, 4, 3, 5, 6, 7, 8])
     with pytest.raises(ValueError, match="no two blocks of the network are interchangeable; use a deeper network"):
         interventions.random_order(small(8), 1)
+
+
+def test_cuts_are_fair_coins_that_spare_what_they_are_told():
+    network = small()
+    cuts = interventions.random_cuts(network, members=400, spared=[0, 3])
+    counts = np.bincount([block for cut in cuts for block in cut], minlength=9)
+    assert not counts[[0, 3]].any() and all(140 < count < 260 for count in counts[[1, 2, 4, 5, 6, 7, 8]])
+    assert cuts == interventions.random_cuts(network, 400, [0, 3]) != interventions.random_cuts(network, 400, [0, 3], 1)
+
+
+def test_a_vote_is_the_error_of_the_averaged_answers(trained, digits):
+    network, cuts = trained["A"], [[1], [2, 4], []]
+    found = interventions.vote(network, digits, digits.test, cuts)
+    members = [interventions.delete_blocks(network, cut).eval() for cut in cuts]
+    assert found.members == pytest.approx([evaluate(one, digits, digits.test)[1] for one in members])
+    with torch.no_grad():
+        answers = sum(one(digits.normalize(digits.test.images)).softmax(1) for one in members)
+    wrong = (answers.argmax(1) != digits.test.labels).double().mean().item()
+    assert found.together == pytest.approx(100 * wrong)
+
+
+def test_members_with_statistics_of_their_own_are_recalibrated(trained, digits):
+    network, images = trained["A"], digits.normalize(digits.train.images[:256])
+    found = interventions.vote(network, digits, digits.test, [[1, 4]], images)
+    one = probes.recalibrate(interventions.delete_blocks(network, [1, 4]), images)
+    assert found.members[0] == found.together == pytest.approx(evaluate(one, digits, digits.test)[1])

@@ -108,3 +108,45 @@ def test_a_direction_of_another_network_is_refused(network, digits, split):
     other = landscape.random_direction(cifar_resnet(8, in_channels=1))
     with pytest.raises(ValueError, match="must have the network's parameters and shapes; make it with random_dir"):
         landscape.loss_line(network, digits, split, other, progress=False)
+
+
+def test_a_moved_network_stands_at_the_point_of_the_map(network, digits, split):
+    direction = landscape.random_direction(network)
+    line = landscape.loss_line(network, digits, split, direction, [0.25], progress=False)
+    moved = landscape.moved(network, direction, 0.25)
+    assert evaluate(moved, digits, split)[0] == pytest.approx(line.loss[0], rel=1e-5)
+    with pytest.raises(ValueError, match="random_direction"):
+        landscape.moved(network, {"fc.weight": torch.zeros(1)}, 1)
+
+
+def test_a_way_in_a_plane_is_found_whole():
+    torch.manual_seed(0)
+    one, other, end = torch.randn(3, 40).unbind()
+    steps = [(3.0, 0.0), (2.0, 1.0), (1.0, 0.5), (0.0, 0.0)]
+    flat = [end + a * one + b * other for a, b in steps]
+    checkpoints = [{"w": vector[:30].view(5, 6), "b": vector[30:]} for vector in flat]
+    way = landscape.trajectory(checkpoints)
+    assert way.share == pytest.approx(1) and way.places.shape == (4, 2) and not way.places[-1].any()
+    for place, kept in zip(way.places, checkpoints, strict=True):
+        for key in ("w", "b"):
+            first, second = (direction[key] for direction in way.directions)
+            again = checkpoints[-1][key] + place[0] * first + place[1] * second
+            assert torch.allclose(again, kept[key], atol=1e-4)
+    with pytest.raises(ValueError, match="three"):
+        landscape.trajectory(checkpoints[:2])
+
+
+def test_curvature_agrees_with_the_dense_hessian(digits):
+    torch.manual_seed(1)
+    network = cifar_resnet(8, width=1, in_channels=1)
+    list(train(network, digits, TrainConfig(epochs=1)))
+    split = Split(digits.train.images[:32], digits.train.labels[:32])
+    weights = [weight for weight in network.eval().parameters() if weight.dim() > 1]
+    loss = nn.functional.cross_entropy(network(digits.normalize(split.images)), split.labels)
+    gradient = torch.autograd.grad(loss, weights, create_graph=True)
+    flat = torch.cat([one.flatten() for one in gradient])
+    rows = [torch.autograd.grad(entry, weights, retain_graph=True) for entry in flat]
+    dense = torch.stack([torch.cat([part.flatten() for part in row]) for row in rows]).double()
+    values = torch.linalg.eigvalsh((dense + dense.T) / 2)
+    found = landscape.curvature(network, digits, split, iterations=60)
+    assert found == pytest.approx((values[0].item(), values[-1].item()), rel=1e-3, abs=1e-4)

@@ -8,7 +8,7 @@ from resnet_edu import measures
 from resnet_edu.datasets import Split
 from resnet_edu.interventions import delete_blocks
 from resnet_edu.networks import cifar_resnet
-from resnet_edu.probes import chain_jacobian, recalibrate
+from resnet_edu.probes import block_spectra, chain_jacobian, recalibrate
 from resnet_edu.training import TrainConfig, evaluate, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -50,6 +50,7 @@ def test_the_product_of_jacobians_is_that_of_the_chain(network, digits):
     largest = [torch.linalg.matrix_norm(chain_jacobian(calibrated, image), 2).item() for image in images]
     assert found["product_largest"] == pytest.approx(np.exp(np.mean(np.log(largest))))
     assert all(np.diff(found["product"]) <= 0) and found["product_median"] == found["product"][5]
+    assert found["kept"] == block_spectra(calibrated, torch.cat(images)).kept
 
 
 def test_correlation_begins_with_one(network, digits):

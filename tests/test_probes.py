@@ -341,6 +341,21 @@ def test_singular_values_of_known_matrices():
     assert probes.singular_values(matrix) == pytest.approx(np.linalg.svd(matrix.double().numpy())[1])
 
 
+def test_the_share_of_directions_kept_counts_those_above_the_threshold():
+    matrix = torch.zeros(5, 4)
+    matrix[range(4), range(4)] = torch.tensor([2.0, -0.02, 0.005, 0.0])
+    assert probes.kept_share(matrix) == 0.5 and probes.kept_share(matrix.T) == 0.5
+    assert probes.kept_share(matrix, 0.001) == 0.75 and probes.kept_share(torch.eye(3)) == 1
+
+
+def test_block_spectra_are_means_over_single_images():
+    network, images = small(), torch.rand(3, 1, 8, 8, dtype=torch.float64)
+    found = probes.block_spectra(network, images)
+    chains = [probes.chain_jacobian(network, image) for image in images.split(1)]
+    assert found.kept == pytest.approx(np.mean([probes.kept_share(chain) for chain in chains])) and 0 < found.kept < 1
+    assert found.product[0] == pytest.approx(np.exp(np.mean(np.log([probes.singular_values(c)[0] for c in chains]))))
+
+
 @pytest.mark.parametrize("activation", ["post", "pre"])
 def test_power_iteration_finds_the_largest_singular_value(activation):
     network = small(activation=activation)

@@ -9,7 +9,10 @@ from spellchecker import SpellChecker
 
 BOOK = ROOT / "book"
 PAGES = sorted(
-    path for kind in ("*.md", "chapters/*", "exercises/*", "appendix/*") for path in BOOK.glob(kind) if path.is_file()
+    path
+    for kind in ("*", "chapters/*", "exercises/*", "appendix/*")
+    for path in BOOK.glob(kind)
+    if path.suffix in (".md", ".ipynb")
 )
 WORDS = set((ROOT / "tests" / "words.txt").read_text(encoding="utf-8").split())
 

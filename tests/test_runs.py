@@ -206,11 +206,25 @@ def test_the_paired_test_pairs_by_seed_and_agrees_with_the_formula():
     differences = np.array([5 - 4, 7 - 4.5, 9 - 6])
     t = differences.mean() / (differences.std(ddof=1) / math.sqrt(3))
     assert (test.n, test.difference) == (3, pytest.approx(differences.mean()))
-    assert test.t == pytest.approx(t) and test.p == pytest.approx(stats.t.sf(t, 2))
+    assert test.t == pytest.approx(t) and test.p == pytest.approx(2 * stats.t.sf(t, 2))
+    turned = runs.compare(second, first, "train_error")
+    assert (turned.difference, turned.t, turned.p) == (pytest.approx(-test.difference), pytest.approx(-t), test.p)
+
+
+def test_a_sample_that_scatters_shows_median_and_range():
+    skewed, even = np.array([28.88, 0.835, 4.18, 2.85, 5.22]), np.array([58.9, 61.0, 64.1, 64.2, 68.4])
+    assert runs.outcome(skewed) == "4.2\u00a0(0.8\u00a0to\u00a028.9)"
+    assert runs.outcome(even) == f"{even.mean():.1f}\u00a0±\u00a0{even.std(ddof=1):.1f}"
+    assert runs.outcome(skewed[:1]) == "28.9" and not runs.scatters(skewed[:2])
+    assert not runs.scatters(skewed / 100)  # a scatter below one point is nothing to see
+    assert runs.outcome(np.array([1089.4, 1500.2])) == "1,295\u00a0±\u00a0290"
+    assert runs.outcome(np.array([4.565e15])) == "4.6·10¹⁵" and runs.outcome(np.array([])) == "–"
+    assert f"{runs.Sample(skewed, (0, 1, 2, 3, 4)):.1f}" == f"{runs.outcome(skewed)} (n = 5)"
 
 
 def test_equal_differences_and_too_few_seeds_are_told_apart():
     assert runs.compare(*pair(([3.0, 4.0], [0, 1]), ([1.0, 2.0], [0, 1])), "train_error").p == 0
+    assert runs.compare(*pair(([1.0, 2.0], [0, 1]), ([3.0, 4.0], [0, 1])), "train_error").p == 0
     assert runs.compare(*pair(([1.0, 2.0], [0, 1]), ([1.0, 2.0], [0, 1])), "train_error").p == 1
     with pytest.raises(ValueError, match="two seeds"):
         runs.compare(*pair(([3.0], [0]), ([1.0], [0])), "train_error")
@@ -221,6 +235,14 @@ def test_runs_come_with_one_seed_of_everything_first(tiny):
     assert len(names) == len(set(names)) == 8
     assert names[:2] == ["depth-14_shortcut-none_seed-0", "depth-14_shortcut-A_seed-0"]
     assert [name[-1] for name in names] == list("00001111")
+
+
+def test_a_grid_can_have_fewer_seeds_than_the_rest(tiny):
+    tiny.write_text(tiny.read_text() + "\n[[grid]]\ndepth = 20\nshortcut = ['none', 'A']\nseeds = 1\n")
+    one = experiments.load("tiny")
+    assert len(one.runs) == 10 and {"depth": 20, "shortcut": "A"} in one.cells
+    assert [run.seed for run in one.runs if run.settings["depth"] == 20] == [0, 0]
+    assert all("seeds" not in run.settings for run in one.runs)
 
 
 def test_a_deleted_record_is_restored_with_the_same_numbers(tiny):

@@ -1,3 +1,4 @@
+import copy
 import math
 import os
 import pickle
@@ -22,6 +23,7 @@ from resnet_edu.training import (
     TrainConfig,
     evaluate,
     learning_rate_at,
+    normalize_layers,
     option_table,
     train,
 )
@@ -81,7 +83,7 @@ def test_divergence_is_explained(digits):
     [
         {"epochs": 0}, {"batch_size": 1.5}, {"schedule": "steps"}, {"learning_rate": float("nan")}, {"seed": -1},
         {"momentum": 1.0}, {"weight_decay": -1e-4}, {"warmup_steps": -1}, {"precision": "float64"},
-        {"warmup_learning_rate": 0.0},
+        {"warmup_learning_rate": 0.0}, {"clip_norm": -1.0}, {"layer_step": float("inf")},
     ],
 )  # fmt: skip
 def test_config_rules(option):
@@ -207,6 +209,42 @@ def test_bfloat16_trains_and_keeps_float32_weights(digits):
     assert records[-1].train_error < 15 and network.conv1.weight.dtype == torch.float32
 
 
+def test_clipping_limits_the_whole_gradient_and_leaves_short_ones_alone(digits):
+    def first_step(clip_norm):
+        network = small()
+        before = [p.detach().clone() for p in network.parameters()]
+        config = TrainConfig(
+            epochs=1, batch_size=2000, schedule="constant", learning_rate=0.5, weight_decay=0, clip_norm=clip_norm
+        )
+        list(train(network, digits, config))
+        return torch.cat([(p - b).flatten() for p, b in zip(network.parameters(), before, strict=True)]) / 0.5
+
+    free = first_step(0.0)
+    assert torch.equal(first_step(1e6), free)
+    clipped = first_step(0.01)
+    assert clipped.norm().item() == pytest.approx(0.01, rel=1e-3)
+    assert torch.cosine_similarity(clipped, free, 0).item() == pytest.approx(1, abs=1e-4)
+
+
+def test_layers_normalised_move_in_proportion_to_their_weights():
+    kernel, shift, still = (nn.Parameter(torch.full(shape, 2.0)) for shape in ((3, 3), (4,), (2, 2)))
+    shift.data.zero_()
+    kernel.grad, shift.grad, still.grad = torch.full((3, 3), 1e-20), torch.full((4,), 1e6), torch.zeros(2, 2)
+    normalize_layers([kernel, shift, still, nn.Parameter(torch.ones(1))], 0.1)
+    assert kernel.grad.norm().item() == pytest.approx(0.1 * kernel.norm().item(), rel=1e-4)
+    assert shift.grad.norm().item() == pytest.approx(0.1 * 2.0, rel=1e-4)  # four entries count as ones
+    assert not still.grad.any()
+
+
+def test_a_checkpoint_from_before_an_option_existed_goes_on(digits, tmp_path):
+    file, config = tmp_path / "run.pt", TrainConfig(epochs=1)
+    records = list(train(small(), digits, config, checkpoint=file))
+    state = checkpoints.load(file)
+    del state["config"]["clip_norm"], state["config"]["layer_step"]
+    checkpoints.save(file, state)
+    assert list(train(small(), digits, config, checkpoint=file, resume=True)) == records
+
+
 @pytest.mark.parametrize("option", [{"cuda_graph": True}, {"sync_batch_norm": True}, {"precision": "float16"}])
 def test_what_needs_a_gpu_says_so(digits, option):
     with pytest.raises(ValueError, match="needs a CUDA device, got cpu"):
@@ -222,6 +260,30 @@ def test_a_graphed_step_computes_what_an_eager_one_does(digits, precision):
         config = TrainConfig(epochs=2, precision=precision, cuda_graph=graph, learning_rate=0.02)
         losses.append([record.train_loss for record in train(small().cuda(), data, config)])
     assert losses[0] == pytest.approx(losses[1], rel=2e-2)
+
+
+# A last batch of one image
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "batch_size", "advice"),
+    [(4, 65, 64, 63), (1, 65, 64, 63), (4, 64, 1, 2), (4, 11, 5, 4), (4, 23, 11, 10), (8, 65, 64, None)],
+)
+def test_one_image_on_a_map_of_one_pixel_is_refused_before_training(size, count, batch_size, advice):
+    data = synthetic(10, 1, size, train=count, test=20)
+    before = weights(network := small())
+    if advice is None:  # maps of 2x2: four numbers a channel
+        assert len(list(train(network, data, TrainConfig(epochs=1, batch_size=batch_size)))) == 1
+        return
+    with pytest.raises(ValueError, match=rf"leaves one image .*; choose batch_size={advice} \(--batch-size {advice}\)"):
+        next(train(network, data, TrainConfig(epochs=1, batch_size=batch_size)))
+    assert same(before, weights(network)) and not any(module._forward_pre_hooks for module in network.modules())
+    assert len(list(train(network, data, TrainConfig(epochs=1, batch_size=advice)))) == 1
+
+
+def test_one_image_is_enough_without_batch_normalisation():
+    data = synthetic(10, 1, 4, train=65, test=20)
+    assert len(list(train(small(normalization="none"), data, TrainConfig(epochs=1, learning_rate=0.001)))) == 1
 
 
 # Checkpoints
@@ -283,9 +345,67 @@ def test_a_failed_write_keeps_the_old_checkpoint(tmp_path, monkeypatch):
     file = tmp_path / "run.pt"
     checkpoints.save(file, {"step": 1})
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("no space left on device")))
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(checkpoints.CheckpointError, match=r"no space .*; the one before is still there; .*--resume"):
         checkpoints.save(file, {"step": 2})
     assert checkpoints.load(file)["step"] == 1 and os.listdir(tmp_path) == ["run.pt"]
+
+
+def test_the_place_is_tried_before_the_first_epoch(digits, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "folder").mkdir()
+    wrong = {
+        "folder": "must be a file, got the folder",
+        "file/run.pt": "no checkpoint can be written to .*another place",
+    }
+    monkeypatch.setattr("resnet_edu.training._Run.epoch", lambda *_: pytest.fail("it trained"))
+    for place, message in wrong.items():
+        with pytest.raises(ValueError, match=message):
+            next(train(small(), digits, checkpoint=tmp_path / place, resume=True))
+    monkeypatch.setattr("pathlib.Path.write_bytes", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Forbidden")))
+    with pytest.raises(ValueError, match=r"run.pt \(Forbidden\); name another place"):
+        next(train(small(), digits, checkpoint=tmp_path / "run.pt"))
+    assert (tmp_path / "file").read_text() == "kept" and sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("done", [1, 3])
+def test_a_constant_run_made_longer_ends_with_the_same_bits(digits, tmp_path, done):
+    file, config = tmp_path / "run.pt", TrainConfig(epochs=3, schedule="constant", augment=True)
+    whole = small()
+    expected = list(train(whole, digits, replace(config, epochs=5)))
+    run = train(small(), digits, config, checkpoint=file)
+    for _ in range(done):
+        next(run)
+    run.close()
+    resumed = small()
+    records = list(train(resumed, digits, replace(config, epochs=5), checkpoint=file, resume=True))
+    assert same(weights(whole), weights(resumed))
+    assert [r.train_loss for r in records] == [r.train_loss for r in expected]
+
+
+def test_a_step_schedule_made_longer_keeps_its_falls(digits, tmp_path, monkeypatch):
+    file, config = tmp_path / "run.pt", TrainConfig(epochs=4, schedule="paper", batch_size=256)
+    list(train(small(), digits, config, checkpoint=file))
+    for epochs in (6, 7):  # longer once, and once more
+        resumed = small()
+        records = list(train(resumed, digits, replace(config, epochs=epochs), checkpoint=file, resume=True))
+        assert [r.learning_rate for r in records] == pytest.approx([0.1, 0.1, 0.01] + [0.001] * (epochs - 3))
+    planned = learning_rate_at
+    monkeypatch.setattr("resnet_edu.training.learning_rate_at", lambda config, step, steps: planned(config, step, 24))
+    whole = small()
+    list(train(whole, digits, replace(config, epochs=7)))
+    assert same(weights(whole), weights(resumed))
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
+def test_a_schedule_over_all_epochs_cannot_be_made_longer_and_says_why(digits, tmp_path, schedule):
+    file, config = tmp_path / "run.pt", TrainConfig(epochs=2, schedule=schedule, batch_size=512)
+    list(train(small(), digits, config, checkpoint=file))
+    for epochs, message in (
+        (3, rf"a run of 2 epochs \(now 3\), and schedule '{schedule}' plans"),
+        (1, "holds 2 epochs"),
+    ):
+        with pytest.raises(checkpoints.CheckpointError, match=message):
+            next(train(small(), digits, replace(config, epochs=epochs), checkpoint=file, resume=True))
 
 
 def test_unusable_checkpoints_are_explained(digits, tmp_path):
@@ -368,3 +488,26 @@ def test_two_processes_agree_with_one_at_the_same_global_batch(digits, tmp_path)
         if normalization == "none":
             assert record.test_loss == pytest.approx(test_loss, rel=1e-4)
         assert math.isfinite(test_loss) and (tmp_path / f"{normalization}.pt").exists()
+
+
+def test_the_body_can_have_a_rate_of_its_own(digits):
+    torch.manual_seed(0)
+    start = cifar_resnet(8, width=2, in_channels=1)
+    config = TrainConfig(epochs=1, momentum=0, weight_decay=0, schedule="constant", batch_size=len(digits.train))
+    moves = {}
+    for factor in (1.0, 0.1):
+        network = copy.deepcopy(start)
+        list(train(network, digits, replace(config, body_rate=factor)))
+        pairs = zip(start.named_parameters(), network.parameters(), strict=True)
+        moves[factor] = {name: (after - before).detach() for (name, before), after in pairs}
+    for name, move in moves[1.0].items():
+        expected = move if name.startswith("fc.") else 0.1 * move
+        assert torch.allclose(moves[0.1][name], expected, rtol=1e-3, atol=1e-6), name
+
+
+def test_a_body_rate_needs_a_head(digits):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    with pytest.raises(ValueError, match="called fc"):
+        list(train(network, digits, TrainConfig(epochs=1, body_rate=0.1)))
+    with pytest.raises(ValueError, match="body_rate must be"):
+        TrainConfig(body_rate=0)

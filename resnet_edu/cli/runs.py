@@ -32,7 +32,7 @@ def add_runs(commands: argparse._SubParsersAction) -> None:
     record.add_argument("experiment", nargs="*", help="what to record; see: resnet-edu runs list")
     record.add_argument("--all", action="store_true", help="all experiments that need no --path")
     record.add_argument("--only", metavar="RUN", help="this run alone")
-    record.add_argument("--device", help="cpu, cuda … (default: the GPU if there is one)")
+    record.add_argument("--device", help="cpu, cuda, mps … (default: the GPU if there is one)")
     record.add_argument("--path", help="folder of the images, for an experiment on images of a folder")
     record.add_argument("--jobs", type=int, help="processes (default: one a CPU core, or one for a GPU)")
     record.add_argument("--rehearse", action="store_true", help="go through every step quickly, and record nothing")

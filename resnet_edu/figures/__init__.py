@@ -1,4 +1,4 @@
-"""Every figure of the book: drawn twice (light and dark), with a caption and a text for those who do not see it.
+"""Every figure of the book: light and dark, wide and narrow, with a caption and a text for those who do not see it.
 
 A figure is an object that a notebook shows as its last expression. Colours are Okabe and Ito's; a second cue
 (dash, marker, label) always goes with the colour. Shortcut on is blue and solid, shortcut off orange and dashed.
@@ -6,7 +6,9 @@ A figure is an object that a notebook shows as its last expression. Colours are 
 
 import html
 import io
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from textwrap import fill
 from urllib.parse import quote
 
 import numpy as np
@@ -25,15 +27,17 @@ _INK = {
 }
 
 # Book pages, Colab and JupyterLab say "dark" in different ways; without any of them the light one shows.
+_DARK = ":is(html[data-theme=dark],html[theme=dark],body[data-jp-theme-light=false])"
 _STYLE = (
-    ".rf{margin:1.25rem 0;max-width:100%}.rf img{width:100%;max-width:var(--rf-width);height:auto;display:block;"
-    "margin:0 auto}.rf figcaption{font-size:.9em;line-height:1.45;margin:.5rem auto 0;max-width:42rem}"
-    ".rf img.rf-dark{display:none}"
-    "html[data-theme=dark] .rf img.rf-dark,html[theme=dark] .rf img.rf-dark,"
-    "body[data-jp-theme-light=false] .rf img.rf-dark{display:block}"
-    "html[data-theme=dark] .rf img.rf-light,html[theme=dark] .rf img.rf-light,"
-    "body[data-jp-theme-light=false] .rf img.rf-light{display:none}"
+    ".rf{margin:1.25rem 0;width:100%;container-type:inline-size}"
+    ".rf img{display:none;width:100%;max-width:var(--rf-width);height:auto;margin:0 auto}"
+    ".rf figcaption{font-size:.9em;line-height:1.45;margin:.5rem auto 0;max-width:42rem}"
+    f".rf .rf-light,{_DARK} .rf .rf-dark{{display:block}}{_DARK} .rf .rf-light{{display:none}}"
+    "@container (max-width:36rem){.rf .rf-wide{display:none!important}.rf img{max-width:29rem}"
+    f".rf .rf-narrow-light,{_DARK} .rf .rf-narrow-dark{{display:block}}{_DARK} .rf .rf-narrow-light{{display:none}}}}"
 )
+NARROW = 4.2  # inches: what a figure measures across in a column as narrow as a phone's (some 360 pixels)
+_LEAST = 2.05 * NARROW  # points: there, letters of this size are 10 pixels high
 
 
 def style_of(shortcut: str) -> dict:
@@ -59,22 +63,32 @@ def styles_by_name(labels: Iterable[str]) -> dict[str, dict]:
 
 
 class Figure:
-    """A drawing with a caption and an alternative text, shown in the light or dark version that fits the page.
+    """A drawing with a caption and an alternative text, shown in the version that fits the page: light or dark, wide
+    or narrow.
 
-    ``draw(figure, ink)`` puts the drawing on a matplotlib figure of ``size`` inches; ``ink`` has the colours
-    ``ink``, ``soft``, ``grid`` and ``paper`` of the version being drawn.
+    ``draw(canvas, ink)`` puts the drawing on a matplotlib figure of ``size`` inches; ``ink`` has the colours
+    ``ink``, ``soft``, ``grid`` and ``paper`` of the version being drawn. For a phone it is called again with a canvas
+    4.2 inches wide and ``narrow`` high, which ``is_narrow`` and ``panels`` know.
 
     Raises ``ValueError`` if caption or alternative text is empty.
     """
 
-    def __init__(self, draw: Callable, caption: str, alt: str, size: tuple[float, float] = (6.4, 3.6)):
+    def __init__(
+        self,
+        draw: Callable,
+        caption: str,
+        alt: str,
+        size: tuple[float, float] = (6.4, 3.6),
+        narrow: float | None = None,
+    ):
         for name, text in (("caption", caption), ("alt", alt)):
             if not text.strip():
                 raise ValueError(f"{name} must not be empty: every figure needs a caption and an alt text")
         self.draw, self.caption, self.alt, self.size = draw, caption, alt, size
+        self.narrow = (NARROW, size[1] if narrow is None else narrow)
 
-    def svg(self, theme: str) -> bytes:
-        """Return the drawing as SVG for ``theme`` ``"light"`` or ``"dark"``."""
+    def svg(self, theme: str, narrow: bool = False) -> bytes:
+        """Return the drawing as SVG for ``theme`` ``"light"`` or ``"dark"``, ``narrow`` for a column of a phone."""
         import matplotlib
         from matplotlib.figure import Figure as Canvas
 
@@ -90,27 +104,115 @@ class Figure:
             "lines.linewidth": 1.8, "lines.markersize": 5, "legend.frameon": False,
         }  # fmt: skip
         with matplotlib.rc_context(settings):
-            canvas = Canvas(figsize=self.size, layout="constrained")
+            canvas = Canvas(figsize=self.narrow if narrow else self.size, layout="constrained")
             self.draw(canvas, ink)
+            if narrow:
+                _fit(canvas)
             buffer = io.BytesIO()
             canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-        return buffer.getvalue()
+        return _shorter(buffer.getvalue())
 
-    def _image(self, theme: str) -> str:
-        data = quote(self.svg(theme), safe=" =:/;,()-_.*+!")  # compresses to two thirds of base64
+    def _image(self, theme: str, narrow: bool) -> str:
+        data = quote(self.svg(theme, narrow), safe=" =:/;,()-_.*+!'")  # compresses to two thirds of base64
         alt = html.escape(self.alt, quote=True)
+        look = f"rf-narrow-{theme}" if narrow else f"rf-wide rf-{theme}"
         # "dark-light" keeps the theme of the book from putting a white box behind it.
-        return f'<img class="rf-{theme} dark-light" alt="{alt}" src="data:image/svg+xml,{data}">'
+        return f'<img class="{look} dark-light" alt="{alt}" src="data:image/svg+xml,{data}">'
 
     def _repr_html_(self) -> str:
         width = f"--rf-width:{self.size[0] / 6.4 * 44:.1f}rem"
+        images = "".join(self._image(theme, narrow) for narrow in (False, True) for theme in ("light", "dark"))
         return (
-            f'<figure class="rf" style="{width}"><style>{_STYLE}</style>{self._image("light")}{self._image("dark")}'
+            f'<figure class="rf" style="{width}"><style>{_STYLE}</style>{images}'
             f"<figcaption>{html.escape(self.caption)}</figcaption></figure>"
         )
 
     def __repr__(self) -> str:
         return f"Figure: {self.caption}\n{self.alt}"
+
+
+def is_narrow(canvas) -> bool:
+    """Return whether a canvas is that of a phone."""
+    return canvas.get_figwidth() <= NARROW
+
+
+def panels(canvas, count: int, stacked: int = 1, **options) -> list:
+    """Return ``count`` axes side by side, or on a narrow canvas below each other, ``stacked`` in a row.
+
+    ``options`` go to matplotlib's ``subplots``.
+    """
+    columns = stacked if is_narrow(canvas) else count
+    axes = canvas.subplots(-(-count // columns), columns, squeeze=False, **options).ravel()
+    for empty in axes[count:]:
+        empty.remove()
+    return list(axes[:count])
+
+
+def legend(canvas, handles: Sequence, labels: Sequence[str], columns: int = 2, **options) -> None:
+    """Write a legend outside the axes, by default above them, with as many columns as fit."""
+    if is_narrow(canvas):
+        longest = max(map(len, labels), default=1)
+        columns = max(1, min(columns, 50 // (longest + 8)))
+    options = {"loc": "outside upper center", "handlelength": 3} | options
+    canvas.legend(handles, labels, ncols=columns, **options)
+
+
+def number_axis(ax, values: Iterable[float], names: Iterable[str] | None = None) -> None:
+    """Make the x axis logarithmic, with a tick at each of these positive numbers, such as depths.
+
+    What would touch the name of a larger number stays without a name.
+    """
+    values = sorted(values)
+    names = [f"{value:g}" for value in values] if names is None else list(names)
+    ax.set_xscale("log")
+    margin = (values[-1] / values[0]) ** 0.04 if len(values) > 1 else 1.5
+    ax.set_xlim(values[0] / margin, values[-1] * margin)
+    room = 0.013 * (6.4 / ax.figure.get_figwidth()) * np.log(values[-1] / values[0])  # a digit's width
+    shown, edge = [], np.inf
+    for value, name in zip(reversed(values), reversed(names), strict=True):
+        half = room * (len(name) + 1) / 2
+        fits = np.log(value) + half <= edge
+        shown.append(name if fits else "")
+        edge = np.log(value) - half if fits else edge
+    ax.set_xticks(values, shown[::-1])
+    ax.minorticks_off()
+
+
+def bars_above_zero(means: Sequence[float], deviations: Sequence[float]) -> list[list[float]]:
+    """Return the lengths of error bars, downward and upward, that end at 0 where all means are at least 0."""
+    means, deviations = np.asarray(means, dtype=float), np.asarray(deviations, dtype=float)
+    down = np.minimum(deviations, means) if (means >= 0).all() else deviations
+    return [down.tolist(), deviations.tolist()]
+
+
+def _fit(canvas) -> None:
+    """Raise what is written too small for a phone, and break what is too long for it."""
+    from matplotlib.text import Text
+
+    across = int(NARROW / 0.093)  # letters
+    for ax in canvas.axes:
+        ax.set_xlabel(fill(ax.get_xlabel(), across))
+        ax.set_ylabel(fill(ax.get_ylabel(), max(12, int(ax.get_position().height * canvas.get_figheight() / 0.1))))
+        words = [label.get_text() for label in ax.get_yticklabels()]
+        if any(len(word) > 14 and not word.startswith("$") for word in words):
+            ax.set_yticks(ax.get_yticks(), [fill(word, 14) for word in words])
+    if canvas._supxlabel is not None:
+        canvas.supxlabel(fill(canvas._supxlabel.get_text(), across), fontsize=10.5)
+    for text in canvas.findobj(Text):
+        text.set_fontsize(max(_LEAST, text.get_fontsize()))
+
+
+def _shorter(svg: bytes) -> bytes:
+    """Return an SVG without comments and empty space, places with two decimals (a seventieth of a pixel)."""
+
+    def rounded(match: re.Match) -> bytes:
+        short = re.sub(rb"-?\d+\.\d{3,}", lambda number: b"%.2f" % float(number[0]), match[0])
+        return b" " + b" ".join(short.split())
+
+    svg = re.sub(rb"<!--.*?-->|<metadata>.*?</metadata>|<\?xml.*?>|<!DOCTYPE.*?>", b"", svg, flags=re.DOTALL)
+    svg = re.sub(rb' (?:d|x|y)="[^"]*"', rounded, svg)
+    svg = re.sub(rb'style="[^"]*"', lambda match: re.sub(rb"(?<=[:;]) ", b"", match[0]), svg)
+    return re.sub(rb">\s+<", b"><", svg).replace(b'"', b"'")
 
 
 class Table:
@@ -197,7 +299,7 @@ def digit_samples(data: Dataset) -> Figure:
     """Return one training image of every class, in a row."""
 
     def draw(canvas, ink):
-        axes = canvas.subplots(1, data.num_classes)
+        axes = panels(canvas, data.num_classes, stacked=5)
         for label, ax in enumerate(axes):
             image = data.train.images[data.train.labels == label][0, 0]  # (H, W)
             ax.imshow(image.cpu().numpy(), cmap="gray", interpolation="nearest")
@@ -210,6 +312,7 @@ def digit_samples(data: Dataset) -> Figure:
         f"One training image of each class: real handwriting, {width} × {height} pixels.",
         f"A row of {data.num_classes} small grey-scale images of the handwritten digits 0 to 9.",
         size=(6.4, 1.05),
+        narrow=2.2,
     )
 
 
@@ -222,7 +325,7 @@ def error_curves(outcomes: Sequence[Outcome], caption: str, alt: str) -> Figure:
     kinds = list(dict.fromkeys(kind for kind, _ in groups))
 
     def draw(canvas, ink):
-        axes = canvas.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+        axes = panels(canvas, len(kinds), sharey=True)
         for ax, kind in zip(axes, kinds, strict=True):
             ends = []
             for index, ((_, depth), runs) in enumerate((k, v) for k, v in groups.items() if k[0] == kind):
@@ -237,9 +340,11 @@ def error_curves(outcomes: Sequence[Outcome], caption: str, alt: str) -> Figure:
             ax.set_xlabel("epoch")
             ax.set_ylim(0, 100)
             ax.set_xlim(0.7, epochs[-1] + 0.1)
-        axes[0].set_ylabel("training error (%)")
+            if ax is axes[0] or is_narrow(canvas):
+                ax.set_ylabel("training error (%)")
 
-    return Figure(draw, caption, alt, size=(6.4, 3.8) if len(kinds) == 1 else (7.6, 4.0))
+    size = (6.4, 3.8) if len(kinds) == 1 else (7.6, 4.0)
+    return Figure(draw, caption, alt, size=size, narrow=3.4 * len(kinds))
 
 
 def _label_ends(ax, x: float, ends: list[tuple[float, str]], gap: float, top: float) -> None:
@@ -260,17 +365,16 @@ def error_by_depth(
     def draw(canvas, ink):
         ax = canvas.subplots()
         depths = sorted({depth for _, depth in groups})
-        place = {depth: index for index, depth in enumerate(depths)}
         kinds = list(dict.fromkeys(kind for kind, _ in groups))
         ends = []
         for index, kind in enumerate(kinds):
             own = [depth for depth in depths if (kind, depth) in groups]
             last = [[run.last.train_error for run in groups[kind, depth]] for depth in own]
             means = [np.mean(values) for values in last]
-            ax.plot([place[d] for d in own], means, **style_of(kind), marker=MARKERS[index])
+            ax.plot(own, means, **style_of(kind), marker=MARKERS[index])
             for depth, values in zip(own, last, strict=True):
                 ax.plot(
-                    [place[depth]] * len(values),
+                    [depth] * len(values),
                     values,
                     ls="",
                     marker="_",
@@ -280,10 +384,10 @@ def error_by_depth(
             ends.append((means[-1], NAMES[kind]))
         if guess:
             shown = [depth for depth in depths if depth in guess]
-            ax.plot([place[d] for d in shown], [guess[d] for d in shown], ls=":", color=ink["soft"], marker="x")
+            ax.plot(shown, [guess[d] for d in shown], ls=":", color=ink["soft"], marker="x")
             ends.append((guess[shown[-1]], "the guess"))
-        _label_ends(ax, len(depths) - 1, ends, gap=6, top=100)
-        ax.set_xticks(range(len(depths)), [str(depth) for depth in depths])
+        number_axis(ax, depths)
+        _label_ends(ax, depths[-1], ends, gap=6, top=100)
         ax.set_xlabel("depth (weighted layers)")
         ax.set_ylabel("training error (%)")
         ax.set_ylim(-2, 100)
@@ -321,7 +425,7 @@ def block_diagrams(blocks: Mapping[str, nn.Module]) -> Figure:
     """
 
     def draw(canvas, ink):
-        for ax, (title, block) in zip(canvas.subplots(1, len(blocks), squeeze=False)[0], blocks.items(), strict=True):
+        for ax, (title, block) in zip(panels(canvas, len(blocks), stacked=2), blocks.items(), strict=True):
             _draw_block(ax, block, ink)
             ax.set_title(title, fontsize=11)
 
@@ -375,9 +479,8 @@ def _draw_block(ax, block: nn.Module, ink: Mapping[str, str]) -> None:
         arrow(-index - half, -index - 1 + (0.3 if index < len(steps) else 0.45))
         if adds:
             dash = "-" if block.downsample.is_identity else "--"
-            way = "arc,angleA=0,angleB=0,armA=95,armB=80,rad=18"
-            arc = FancyArrowPatch((0.1, 0.05), (0.27, -index), connectionstyle=way, arrowstyle="-|>", color=ON, lw=2,
-                                  ls=dash, mutation_scale=10, shrinkA=0, shrinkB=0)  # fmt: skip
-            ax.add_patch(arc)
-            ax.text(1.72, -index / 2, "shortcut", rotation=-90, ha="center", va="center", fontsize=9.5)
+            ax.plot([0.1, 1.5, 1.5], [0, 0, -index], color=ON, lw=2, ls=dash, solid_joinstyle="round")
+            ax.add_patch(FancyArrowPatch((1.5, -index), (0.27, -index), arrowstyle="-|>", color=ON, lw=2, ls=dash,
+                                         mutation_scale=10, shrinkA=0, shrinkB=0))  # fmt: skip
+            ax.text(1.76, -index / 2, "shortcut", rotation=-90, ha="center", va="center", fontsize=9.5)
     ax.text(0, -len(steps) - 0.72, "y", ha="center", va="center", style="italic")

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from resnet_edu.accounting import layers, shortcut_kinds
-from resnet_edu.figures import ON, OTHERS, Figure, _draw_block, _steps
+from resnet_edu.figures import ON, OTHERS, Figure, _draw_block, _steps, is_narrow, panels
 from resnet_edu.networks import ResNet
 
 
@@ -15,7 +15,7 @@ def block_pair(blocks: Mapping[str, nn.Module], caption: str) -> Figure:
 
     def draw(canvas, ink):
         most = max(len(_steps(block)) for block in blocks.values())
-        for ax, (title, block) in zip(canvas.subplots(1, len(blocks), squeeze=False)[0], blocks.items(), strict=True):
+        for ax, (title, block) in zip(panels(canvas, len(blocks), stacked=2), blocks.items(), strict=True):
             _draw_block(ax, block, ink)
             ax.set_ylim(-most - 0.95, 0.75)  # one scale for all, so that their lengths can be compared
             ax.set_title(title, fontsize=10.5)
@@ -32,7 +32,8 @@ def cost_bars(costs: Mapping[str, Mapping[str, float]], caption: str) -> Figure:
 
     def draw(canvas, ink):
         canvas.get_layout_engine().set(h_pad=0.12)
-        axes = canvas.subplots(2, (len(names) + 1) // 2, squeeze=False, sharey=True)
+        columns = 1 if is_narrow(canvas) else (len(names) + 1) // 2
+        axes = canvas.subplots(-(-len(names) // columns), columns, squeeze=False, sharey=True)
         for ax, name in zip(axes.flat, names, strict=False):
             values = [costs[block][name] for block in blocks]
             places = np.arange(len(blocks))
@@ -48,7 +49,9 @@ def cost_bars(costs: Mapping[str, Mapping[str, float]], caption: str) -> Figure:
             ax.grid(axis="y", visible=False)
 
     parts = (f"{name}: {', '.join(f'{b} {costs[b][name]:,.3g}' for b in blocks)}" for name in names)
-    return Figure(draw, caption, f"Bar charts, one for each cost. {'. '.join(parts)}.", size=(6.4, 4.2))
+    return Figure(
+        draw, caption, f"Bar charts, one for each cost. {'. '.join(parts)}.", size=(6.4, 4.2), narrow=1.6 * len(names)
+    )
 
 
 def _few_ticks():
@@ -61,7 +64,7 @@ def pixels_read(maps: Mapping[str, Tensor], caption: str, alt: str) -> Figure:
     """Return maps ``(H, W)`` of truth values as grids of squares: full where a block reads the pixel."""
 
     def draw(canvas, ink):
-        for ax, (title, read) in zip(canvas.subplots(1, len(maps), squeeze=False)[0], maps.items(), strict=True):
+        for ax, (title, read) in zip(panels(canvas, len(maps), stacked=2), maps.items(), strict=True):
             read = np.asarray(read)
             height, width = read.shape
             for y, x in np.ndindex(read.shape):
@@ -108,9 +111,11 @@ def network_diagram(network: ResNet, input_shape: tuple[int, int, int], caption:
         ax = canvas.subplots()
         ax.axis("off")
         ax.set_xlim(-0.42, len(columns) - 0.42)
-        ax.set_ylim(height + 0.65, -1.35)
+        small = is_narrow(canvas)
+        ax.set_ylim(height + 0.65, -2.4 if small else -1.35)
         for x, (title, blocks) in enumerate(columns):
-            ax.text(x, -0.95, title, ha="center", va="center", fontsize=10)
+            title = title.replace(", ", "\n") if small else title
+            ax.text(x, -0.55, title, ha="center", va="bottom", fontsize=10)
             row = _boxes(ax, x, 0, stem, "#59636e", ink) if x == 0 else 0
             for labels, kind in blocks:
                 end = _boxes(ax, x, row, labels, OTHERS[x % len(OTHERS)], ink)
@@ -130,7 +135,7 @@ def network_diagram(network: ResNet, input_shape: tuple[int, int, int], caption:
 
     text = "; ".join(sentence(*column) for column in columns)
     alt = f"The network in {len(columns)} columns, one for each stage. {text}. Only identity shortcuts are solid lines."
-    return Figure(draw, caption, alt, size=(6.4, 0.36 * height + 0.9))
+    return Figure(draw, caption, alt, size=(6.4, 0.36 * height + 0.9), narrow=0.36 * height + 1.3)
 
 
 def _labels(block: nn.Module, unit: str) -> list[str]:
@@ -156,7 +161,8 @@ def _boxes(ax, x: float, row: int, labels: list[str], colour: str, ink: Mapping[
 
     for index, label in enumerate(labels, start=row):
         ax.plot([x, x], [index - 0.1, index + 0.2], color=ink["soft"], lw=1.2, zorder=0)
-        box = FancyBboxPatch((x - 0.36, index + 0.2), 0.72, 0.62, fc=colour + "33", ec=colour, lw=1.1,
+        half = 0.42 if is_narrow(ax.figure) else 0.36
+        box = FancyBboxPatch((x - half, index + 0.2), 2 * half, 0.62, fc=colour + "33", ec=colour, lw=1.1,
                              boxstyle="round,pad=0,rounding_size=0.06")  # fmt: skip
         ax.add_patch(box)
         ax.text(x, index + 0.51, label, ha="center", va="center", fontsize=9.2)

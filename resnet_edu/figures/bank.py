@@ -7,8 +7,22 @@ from html import escape
 
 import numpy as np
 
-from resnet_edu.figures import DASHES, MARKERS, OFF, ON, OTHERS, Figure, Table, _label_ends, mean_sd
-from resnet_edu.runs import Runs, load
+from resnet_edu.figures import (
+    DASHES,
+    MARKERS,
+    OFF,
+    ON,
+    OTHERS,
+    Figure,
+    Table,
+    _label_ends,
+    bars_above_zero,
+    number_axis,
+)
+from resnet_edu.runs import Runs, load, outcome, scatters
+
+# What a caption adds where a cell of its table shows a sample that scatters.
+SCATTERED = " Where the seeds scatter widely: median (lowest to highest)."
 
 
 def styles(groups: Mapping[str, Runs]) -> dict[str, dict]:
@@ -50,7 +64,8 @@ def curves(
             mean, sd = values.mean(0), _sd(values)
             epochs = np.arange(1, len(mean) + 1)
             ax.plot(epochs, mean, markevery=max(1, len(mean) // 8), label=label, **style)
-            ax.fill_between(epochs, mean - sd, mean + sd, color=style["color"], alpha=0.15, lw=0)
+            down, up = bars_above_zero(mean, sd)
+            ax.fill_between(epochs, mean - down, mean + up, color=style["color"], alpha=0.15, lw=0)
             ends.append((mean[-1], label))
         ax.set_xlabel("epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)
@@ -78,20 +93,26 @@ def by_setting(
 ) -> Figure:
     """Return a metric against a setting: mean with a bar of one standard deviation, and a dash for every seed.
 
-    The values of the setting stand at equal distances. See ``runs.number`` for metrics.
+    Numbers stand on a logarithmic axis, anything else at equal distances. No bar of what is never negative goes
+    below 0. See ``runs.number`` for metrics.
     """
 
     def draw(canvas, ink):
         ax = canvas.subplots()
         places = sorted({value for runs in groups.values() for value in runs.values(setting)})
+        numbers = all(isinstance(value, int | float) and value > 0 for value in places)
         for (label, runs), style in zip(groups.items(), styles(groups).values(), strict=True):
             own = [value for value in places if value in runs.values(setting)]
             samples = [runs.select(**{setting: value}).last(metric) for value in own]
-            x = [places.index(value) for value in own]
-            ax.errorbar(x, [s.mean for s in samples], [s.sd for s in samples], capsize=3, label=label, **style)
+            x = own if numbers else [places.index(value) for value in own]
+            bars = bars_above_zero([s.mean for s in samples], [s.sd for s in samples])
+            ax.errorbar(x, [s.mean for s in samples], bars, capsize=3, label=label, **style)
             for place, sample in zip(x, samples, strict=True):
                 ax.plot([place] * sample.n, sample.values, ls="", marker="_", ms=8, color=style["color"], alpha=0.6)
-        ax.set_xticks(range(len(places)), [f"{value:g}" if value != str(value) else value for value in places])
+        if numbers:
+            number_axis(ax, places)
+        else:
+            ax.set_xticks(range(len(places)), [f"{value:g}" if value != str(value) else value for value in places])
         ax.set_xlabel(xlabel)
         ax.set_ylabel(ylabel)
         if log:
@@ -113,7 +134,8 @@ class Quote:
 
     def __init__(self, runs: Runs, metric: str, digits: int = 1, unit: str = ""):
         values = runs.last(metric).values
-        self.text = mean_sd(values, digits) + unit if len(values) else "diverged"
+        self.scatters = scatters(values)
+        self.text = outcome(values, f".{digits}f") + unit if len(values) else "diverged"
         self.source = {
             "experiment": runs.experiment,
             "cell": runs.cell,
@@ -144,13 +166,14 @@ class Quote:
 def table(
     groups: Mapping[str, Runs], metrics: Mapping[str, str], caption: str, digits: int = 1, first: str = "network"
 ) -> Table:
-    """Return a row a group and a column a metric (``{"training error (%)": "train_error"}``): mean ± deviation."""
+    """Return a row a group and a column a metric (``{"training error (%)": "train_error"}``): see ``runs.outcome``."""
     rows = []
     for label, runs in groups.items():
         sample = runs.last(next(iter(metrics.values())))
         lost = f" ({sample.diverged} more diverged)" if sample.diverged else ""
         rows.append((label, *(Quote(runs, metric, digits) for metric in metrics.values()), f"{sample.n}{lost}"))
-    return Table([first, *metrics, "seeds"], rows, f"{caption} {source(groups)}")
+    wide = SCATTERED if any(getattr(cell, "scatters", False) for row in rows for cell in row) else ""
+    return Table([first, *metrics, "seeds"], rows, f"{caption}{wide} {source(groups)}")
 
 
 def spread(groups: Mapping[str, Runs]) -> str:

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from resnet_edu.figures import Figure, styles_by_name
+from resnet_edu.figures import Figure, is_narrow, legend, panels, styles_by_name
 
 
 def profiles(
-    panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]],
+    groups: Mapping[str, Mapping[str, Sequence[Sequence[float]]]],
     caption: str,
     alt: str,
     xlabel: str,
@@ -16,21 +16,21 @@ def profiles(
     log: bool = False,
     size: tuple[float, float] = (6.4, 4.4),
 ) -> Figure:
-    """Return one panel a title, one line a label: ``panels[title][label]`` is ``(seeds, points)``.
+    """Return one panel a title, one line a label: ``groups[title][label]`` is ``(seeds, points)``.
 
     A line is the mean over seeds (the geometric mean if ``log``), its band the range. The labels are those of every
     panel; their legend stands below. "plain" and "residual" have their colours of the whole book.
 
     Raises ``ValueError`` if there is not one ``ylabel`` a panel.
     """
-    if len(ylabels) != len(panels):
-        raise ValueError(f"ylabels must have one label a panel, got {len(ylabels)} for {len(panels)} panels")
+    if len(ylabels) != len(groups):
+        raise ValueError(f"ylabels must have one label a panel, got {len(ylabels)} for {len(groups)} panels")
 
     def draw(canvas, ink):
-        axes = canvas.subplots(1, len(panels), squeeze=False)[0]
-        labels = list(dict.fromkeys(label for lines in panels.values() for label in lines))
+        axes = panels(canvas, len(groups))
+        labels = list(dict.fromkeys(label for lines in groups.values() for label in lines))
         looks = styles_by_name(labels)
-        for ax, (title, lines), ylabel in zip(axes, panels.items(), ylabels, strict=True):
+        for ax, (title, lines), ylabel in zip(axes, groups.items(), ylabels, strict=True):
             for label, values in lines.items():
                 values = np.asarray(values, dtype=float)  # (seeds, points)
                 mean = np.exp(np.log(values).mean(0)) if log else values.mean(0)
@@ -42,14 +42,13 @@ def profiles(
                 ax.set_yscale("log")
             else:
                 ax.set_ylim(bottom=0)
-            if len(panels) > 1:
+            if len(groups) > 1:
                 ax.set_title(title, fontsize=10.5)
             ax.set_xlabel(xlabel)
             ax.set_ylabel(ylabel)
-        handles, names = axes[0].get_legend_handles_labels()
-        canvas.legend(handles, names, loc="outside lower center", ncols=2, handlelength=3)
+        legend(canvas, *axes[0].get_legend_handles_labels(), loc="outside lower center")
 
-    return Figure(draw, caption, alt, size=size)
+    return Figure(draw, caption, alt, size=size, narrow=1.2 + 2.8 * len(groups))
 
 
 def field_maps(maps: Mapping[str, np.ndarray], sides: Sequence[int], caption: str, alt: str) -> Figure:
@@ -61,7 +60,7 @@ def field_maps(maps: Mapping[str, np.ndarray], sides: Sequence[int], caption: st
     def draw(canvas, ink):
         from matplotlib.patches import Rectangle
 
-        axes = canvas.subplots(1, len(maps), squeeze=False)[0]
+        axes = panels(canvas, len(maps), stacked=2)
         for ax, (title, values), side in zip(axes, maps.items(), sides, strict=True):
             values = np.asarray(values)
             image = ax.imshow(values / values.max(), cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
@@ -72,9 +71,10 @@ def field_maps(maps: Mapping[str, np.ndarray], sides: Sequence[int], caption: st
             ax.set_xticks([])
             ax.set_yticks([])
             ax.grid(False)
-        canvas.colorbar(image, ax=axes, shrink=0.75, label="share of the largest")
+        below = {"orientation": "horizontal", "aspect": 30} if is_narrow(canvas) else {}
+        canvas.colorbar(image, ax=axes, shrink=0.75, label="share of the largest", **below)
 
-    return Figure(draw, caption, alt, size=(6.4, 2.2))
+    return Figure(draw, caption, alt, size=(6.4, 2.2), narrow=0.9 + 2.1 * -(-len(maps) // 2))
 
 
 def channel_maps(rows: Mapping[str, np.ndarray], caption: str, alt: str) -> Figure:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from resnet_edu.blocks import Mixing
-from resnet_edu.figures import DASHES, MARKERS, ON, OTHERS, Figure
+from resnet_edu.figures import DASHES, MARKERS, ON, OTHERS, Figure, legend, panels
 
 # Our names (``cifar_resnet(activation=...)``) to those of Table 2, in its order.
 NAMES = {
@@ -49,7 +49,7 @@ def diagrams(blocks: Mapping[str, nn.Module]) -> Figure:
     sequences = {title: steps(block) for title, block in blocks.items()}
 
     def draw(canvas, ink):
-        axes = canvas.subplots(1, len(blocks), squeeze=False)[0]
+        axes = panels(canvas, len(blocks), stacked=2)
         for ax, (title, block) in zip(axes, blocks.items(), strict=True):
             _draw(ax, sequences[title], "-" if block.downsample.is_identity else "--", ink)
             head, _, tail = title.rpartition(" ")
@@ -61,6 +61,7 @@ def diagrams(blocks: Mapping[str, nn.Module]) -> Figure:
         "The orders of He et al. 2016, Table 2, drawn from the live modules: x enters at the top.",
         f"Block diagrams with an arc from x to the addition. {order}.",
         size=(7.2, 4.6),
+        narrow=4.2 * -(-len(blocks) // 2),
     )
 
 
@@ -110,6 +111,6 @@ def along_blocks(
             ax.set_yscale("log")
         ax.set_xlabel(xlabel)
         ax.set_ylabel(ylabel)
-        canvas.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2, handlelength=3)
+        legend(canvas, *ax.get_legend_handles_labels())
 
     return Figure(draw, caption, alt, size=(6.4, 4.3))

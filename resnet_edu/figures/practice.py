@@ -3,18 +3,14 @@
 What is compared here is not shortcuts on and off, so blue and orange are left out of the colours.
 """
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from resnet_edu.datasets import Dataset, Split
-from resnet_edu.figures import DASHES, MARKERS, OTHERS, Figure
-from resnet_edu.training import TrainConfig, evaluate, train
+from resnet_edu.figures import DASHES, MARKERS, OTHERS, Figure, bars_above_zero, legend, number_axis, panels
 
 
 def lines(
@@ -55,7 +51,7 @@ def lines(
             ax.set_yscale("log")
         else:
             ax.set_ylim(bottom=0)
-        canvas.legend(*ax.get_legend_handles_labels(), loc="outside upper center", handlelength=3, ncols=2)
+        legend(canvas, *ax.get_legend_handles_labels())
 
     return Figure(draw, caption, alt, size=(6.4, 4.0))
 
@@ -93,139 +89,61 @@ def label_curves(
             values = [np.asarray(by_labels[count], dtype=float) for count in counts]
             colour = OTHERS[index % 5]
             sd = [v.std(ddof=1) if len(v) > 1 else 0.0 for v in values]
-            ax.errorbar([c * 1.04 ** (index - 1) for c in counts], [v.mean() for v in values], sd, color=colour,
+            means = [v.mean() for v in values]
+            ax.errorbar([c * 1.04 ** (index - 1) for c in counts], means, bars_above_zero(means, sd), color=colour,
                         ls=DASHES[index % 5], marker=MARKERS[index % 6], capsize=3, label=method)  # fmt: skip
-        ax.set_xscale("log")
-        ax.set_xticks(counts, [str(count) for count in counts])
-        ax.minorticks_off()
+        number_axis(ax, counts)
         ax.set_xlabel("labelled images a class")
         ax.set_ylabel(ylabel)
         ax.set_ylim(bottom=0)
-        canvas.legend(*ax.get_legend_handles_labels(), loc="outside upper center", handlelength=3, ncols=2)
+        legend(canvas, *ax.get_legend_handles_labels())
 
     return Figure(draw, caption, alt, size=(6.4, 4.2))
 
 
-def only_classes(data: Dataset, classes: Sequence[int], per_class: int | None = None, seed: int = 0) -> Dataset:
-    """Return the data set of these classes alone, numbered anew from 0, with their names.
+def step_curves(
+    trained: Mapping[str, Mapping[int, Sequence[float]]],
+    frozen: Mapping[str, Sequence[float]],
+    caption: str,
+    alt: str,
+) -> Figure:
+    """Return test error against training steps (logarithmic): ``trained[method][steps]`` lists one value a seed.
 
-    With ``per_class`` only so many training images of each class stay, drawn from ``seed``; the test set is whole.
-    ``mean`` and ``std`` stay those of the whole set, so that a network sees the same numbers in both.
-
-    Raises ``ValueError`` if a class has fewer training images than that.
+    A line is the mean, its marks are the seeds. ``frozen`` methods take no steps: horizontal lines at their means.
     """
-    generator = torch.Generator().manual_seed(seed)
 
-    def pick(split: Split, limit: int | None) -> Split:
-        images, labels = [], []
-        for number, original in enumerate(classes):
-            found = (split.labels == original).nonzero().flatten()
-            if limit is not None:
-                if len(found) < limit:
-                    raise ValueError(f"class {original} has {len(found)} training images; per_class must not exceed it")
-                found = found[torch.randperm(len(found), generator=generator)[:limit].to(found.device)]
-            images.append(split.images[found])
-            labels.append(torch.full((len(found),), number, dtype=torch.long, device=split.labels.device))
-        return Split(torch.cat(images), torch.cat(labels))
+    def draw(canvas, ink):
+        ax = canvas.subplots()
+        for index, (method, by_steps) in enumerate(trained.items()):
+            counts = sorted(by_steps)
+            values = np.array([by_steps[count] for count in counts], dtype=float)  # (counts, seeds)
+            style = {"color": OTHERS[index % 5], "marker": MARKERS[index % 6]}
+            ax.plot(counts, values.mean(1), ls=DASHES[index % 5], label=method, **style)
+            ax.plot(counts, values, ls="", ms=4, mfc="none", alpha=0.8, **style)
+        for index, (method, values) in enumerate(frozen.items(), len(trained)):
+            ax.axhline(np.mean(values), color=OTHERS[index % 5], ls=DASHES[index % 5], lw=1.4, label=method)
+        ax.set_xscale("log")
+        ax.set_xticks(counts, [str(count) for count in counts])
+        ax.minorticks_off()
+        ax.set_xlabel("training steps")
+        ax.set_ylabel("test error (%)")
+        ax.set_ylim(bottom=0)
+        canvas.legend(*ax.get_legend_handles_labels(), loc="outside upper center", handlelength=3, ncols=2)
 
-    names = tuple(data.classes[one] for one in classes)
-    return replace(data, train=pick(data.train, per_class), test=pick(data.test, None), classes=names)
-
-
-@torch.no_grad()
-def pooled_features(network: nn.Module, images: Tensor) -> Tensor:
-    """Return what enters the linear layer of ``network`` for normalised ``images`` ``(N, C, H, W)``: ``(N, features)``.
-
-    In evaluation mode; the network's mode is restored afterwards.
-    """
-    found: list[Tensor] = []
-    hook = network.fc.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
-    mode = network.training
-    try:
-        network.eval()(images)
-    finally:
-        hook.remove()
-        network.train(mode)
-    return found[0]
-
-
-def linear_probe(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> float:
-    """Return the test error in percent of logistic regression on features ``(N, D)`` with labels ``(N,)``."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits
-
-    (x, y), (x_test, y_test) = ([part.cpu().numpy() for part in pair] for pair in (train, test))
-    with threadpool_limits(1):  # the matrices are tiny: threads would cost twenty times the work
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(x, y)
-    return 100 * float((model.predict(x_test) != y_test).mean())
-
-
-def transfer(
-    pretrained: nn.Module, untrained: nn.Module, target: Dataset, seed: int = 0, steps: int = 30
-) -> dict[str, float]:
-    """Return the test error in percent on ``target`` by what was done with the network.
-
-    Frozen networks hand their features to a linear probe; the other two are trained as a whole, with one recipe: about
-    ``steps`` steps of up to 50 images, peak learning rate 0.05. All get a new linear layer. Pixels with a linear probe
-    are the baseline that needs no network. The networks given are not changed.
-    """
-    images = target.normalize(target.train.images), target.normalize(target.test.images)
-    labels = target.train.labels, target.test.labels
-
-    def probe(features: Callable[[Tensor], Tensor]) -> float:
-        train_set, test_set = zip(map(features, images), labels, strict=True)
-        return linear_probe(train_set, test_set)
-
-    batch = min(50, len(target.train))
-    epochs = max(1, round(steps / -(-len(target.train) // batch)))
-    config = TrainConfig(epochs=epochs, batch_size=batch, learning_rate=0.05, seed=seed)
-
-    def trained(start: nn.Module) -> float:
-        network = with_new_classifier(start, target.num_classes, seed)
-        for _ in train(network, replace(target, test=target.train), config):
-            pass
-        return evaluate(network, target, target.test)[1]  # once, at the end
-
-    return {
-        "pixels, linear": probe(lambda x: x.flatten(1)),
-        "untrained, frozen": probe(lambda x: pooled_features(untrained, x)),
-        "pretrained, frozen": probe(lambda x: pooled_features(pretrained, x)),
-        "from scratch": trained(untrained),
-        "fine-tuned": trained(pretrained),
-    }
-
-
-def with_new_classifier(network: nn.Module, num_classes: int, seed: int = 0) -> nn.Module:
-    """Return a copy of ``network`` with a new linear layer for ``num_classes``, drawn from ``seed``."""
-    network = copy.deepcopy(network)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network.fc = nn.Linear(network.fc.in_features, num_classes)
-    return network.to(next(network.parameters()).device)
-
-
-def upside_down(data: Dataset, train: Split) -> Dataset:
-    """Return ``data`` with ``train`` as its training images, and all images turned by 180 degrees."""
-
-    def turn(split: Split) -> Split:
-        return Split(split.images.flip(2, 3), split.labels)
-
-    return replace(data, train=turn(train), test=turn(data.test), validation=None)
+    return Figure(draw, caption, alt, size=(6.4, 4.4))
 
 
 def pictures(images: Mapping[str, np.ndarray], caption: str, alt: str) -> Figure:
     """Return pictures ``(H, W, 3)``, values 0 to 1 or uint8, side by side with their titles."""
 
     def draw(canvas, ink):
-        axes = canvas.subplots(1, len(images), squeeze=False)[0]
+        axes = panels(canvas, len(images), stacked=2)
         for ax, (title, image) in zip(axes, images.items(), strict=True):
             ax.imshow(image)
             ax.set_title(title, fontsize=10)
             ax.axis("off")
 
-    return Figure(draw, caption, alt, size=(6.4, 1.9))
+    return Figure(draw, caption, alt, size=(6.4, 1.9), narrow=2.0 * -(-len(images) // 2))
 
 
 def weights_file(name: str, weights: str = "V1") -> Path:
@@ -236,10 +154,13 @@ def weights_file(name: str, weights: str = "V1") -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rpartition("/")[2]
 
 
-def cached_network(candidates: Sequence[tuple[str, str]], say: Callable[[str], None] = print) -> nn.Module | None:
+def cached_network(
+    candidates: Sequence[tuple[str, str]], say: Callable[[str], None] = print, download: bool = False
+) -> nn.Module | None:
     """Return the first of the networks ``(name, weights)`` whose weights are in torch's cache, or ``None``.
 
-    Nothing is downloaded. ``say`` is told which it is, or what to call to fetch one.
+    Nothing is downloaded, unless ``download`` is true and none is there: then the first one is. ``say`` is told which
+    it is, or how to fetch one.
     """
     from resnet_edu.networks import pretrained
 
@@ -248,10 +169,12 @@ def cached_network(candidates: Sequence[tuple[str, str]], say: Callable[[str], N
             say(f"{name} ({weights}) is in the cache: the cells below use it.")
             return pretrained(name, weights)
     name, weights = candidates[0]
+    if download:
+        return pretrained(name, weights)
     say(
-        f"No published weights are in torch's cache, and this page downloads nothing. Call "
-        f"`resnet_edu.networks.pretrained({name!r}, {weights!r})` once with a connection (about "
-        f"{_megabytes(name, weights):.0f} MB), then run the page again; until then the cells that need them say so."
+        f"No published weights are in torch's cache, and this page downloads nothing by itself. With "
+        f"`DOWNLOAD = True` the cell calls `resnet_edu.networks.pretrained({name!r}, {weights!r})` once (about "
+        f"{_megabytes(name, weights):.0f} MB); until then the cells that need them say so."
     )
     return None
 

@@ -5,21 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from resnet_edu import paper
-from resnet_edu.figures import Figure, Table, mean_sd, styles_by_name
-from resnet_edu.figures.bank import seed_count, source, styles
-from resnet_edu.runs import Runs
-
-
-def number(value: float) -> str:
-    """Return a number of two or three digits for prose and tables, a power of ten written out."""
-    if value == 0 or 0.01 <= abs(value) < 10_000:
-        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
-    digits, _, power = f"{value:.1e}".partition("e")
-    return f"{digits}·10{str(int(power)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+from resnet_edu.figures import OFF, ON, Figure, Table, is_narrow, legend, number_axis, panels, styles_by_name
+from resnet_edu.figures.bank import SCATTERED, seed_count, source, styles
+from resnet_edu.runs import Runs, outcome, scatters
+from resnet_edu.runs import short as number
 
 
 def profiles(
-    panels: Mapping[str, Mapping[str, np.ndarray]],
+    groups: Mapping[str, Mapping[str, np.ndarray]],
     caption: str,
     alt: str,
     xlabel: str,
@@ -37,13 +30,13 @@ def profiles(
     that begin with "plain" or "residual" take the book's colours. Points count from ``start``, or lie at equal steps
     from 0 to 100 with ``percent``; ``guides`` are dotted lines in every panel, ``floor`` the least value shown.
     """
-    labels = list(dict.fromkeys(label for lines in panels.values() for label in lines))
+    labels = list(dict.fromkeys(label for lines in groups.values() for label in lines))
     look = styles_by_name(labels)
 
     def draw(canvas, ink):
-        axes = canvas.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        axes = panels(canvas, len(groups), sharey=True)
         handles = {}
-        for ax, (title, lines) in zip(axes, panels.items(), strict=True):
+        for ax, (title, lines) in zip(axes, groups.items(), strict=True):
             for label, values in lines.items():
                 values = np.atleast_2d(np.asarray(values, dtype=float))  # (seeds, points)
                 if floor is not None:
@@ -61,11 +54,12 @@ def profiles(
             ax.set_title(title, fontsize=10.5)
             if log:
                 ax.set_yscale("log")
-        axes[0].set_ylabel(ylabel)
+            if ax is axes[0] or is_narrow(canvas):
+                ax.set_ylabel(ylabel)
         canvas.supxlabel(xlabel, fontsize=10.5)
-        canvas.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2, handlelength=3)
+        legend(canvas, list(handles.values()), list(handles))
 
-    return Figure(draw, caption, alt, size=(6.4, 4.2))
+    return Figure(draw, caption, alt, size=(6.4, 4.2), narrow=1.4 + 2.8 * len(groups))
 
 
 def by_depth(
@@ -79,9 +73,7 @@ def by_depth(
 
     def draw(canvas, ink):
         handles = {}
-        for ax, (title, metric) in zip(
-            canvas.subplots(1, len(metrics), squeeze=False)[0], metrics.items(), strict=True
-        ):
+        for ax, (title, metric) in zip(panels(canvas, len(metrics)), metrics.items(), strict=True):
             depths = sorted({depth for runs in groups.values() for depth in runs.values("depth")})
             for label, runs in groups.items():
                 own = runs.values("depth")
@@ -90,16 +82,46 @@ def by_depth(
                 (handles[label],) = ax.plot(own, means, label=label, **look[label])
                 low, high = [s.min() for s in samples], [s.max() for s in samples]
                 ax.fill_between(own, low, high, color=look[label]["color"], alpha=0.15, lw=0)
-            ax.set_xticks([depth for depth in depths if depth != 14])  # 8 and 14 would touch
+            number_axis(ax, depths)
             ax.set_title(title, fontsize=10.5)
             if log:
                 ax.set_yscale("log")
         canvas.supxlabel("depth (weighted layers)", fontsize=10.5)
-        canvas.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2, handlelength=3)
+        legend(canvas, list(handles.values()), list(handles))
 
     kind = "Geometric mean" if log else "Mean"
     caption = f"{caption} {kind} and range of {seed_count(groups)} seeds. {source(groups)}"
-    return Figure(draw, caption, alt, size=(6.4, 4.0))
+    return Figure(draw, caption, alt, size=(6.4, 4.0), narrow=1.4 + 2.6 * len(metrics))
+
+
+def ellipses(chains: Mapping[str, Mapping[str, np.ndarray]], caption: str, alt: str) -> Figure:
+    """Return what matrices ``(2, 2)`` make of a circle, a row for each chain and a column for each of its matrices.
+
+    Each ellipse is drawn in units of its longer half-axis, which is the first singular value; both are printed.
+    """
+    angles = np.linspace(0, 2 * np.pi, 200)
+    circle = np.stack([np.cos(angles), np.sin(angles)])  # (2, points)
+
+    def draw(canvas, ink):
+        columns = len(next(iter(chains.values())))
+        grid = canvas.subplots(len(chains), columns, squeeze=False)
+        for row, (name, matrices), colour, dash in zip(grid, chains.items(), (OFF, ON), ("--", "-"), strict=False):
+            for ax, (title, matrix) in zip(row, matrices.items(), strict=True):
+                left, values, _ = np.linalg.svd(matrix)
+                image = matrix @ circle / values[0]
+                ax.plot(*circle, color=ink["soft"], lw=0.8, ls=":")
+                ax.fill(*image, color=colour, alpha=0.15, lw=0)
+                ax.plot(*image, color=colour, lw=2, ls=dash)
+                for axis, value in zip(left.T, values, strict=True):
+                    ax.plot(*np.outer(axis, (0, value / values[0])), color=colour, lw=1.2)
+                between = "\n" if is_narrow(canvas) else ", "
+                sizes = between.join(f"σ{sign} = {number(value)}" for sign, value in zip("₁₂", values, strict=True))
+                ax.set_title(f"{title}\n{sizes}", fontsize=10)
+                ax.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal", xticks=[], yticks=[])
+                ax.grid(False)
+            row[0].set_ylabel(name)
+
+    return Figure(draw, caption, alt, size=(6.4, 2.5 * len(chains)))
 
 
 def traces(series: Mapping[str, np.ndarray], caption: str, alt: str, xlabel: str) -> Figure:
@@ -134,16 +156,17 @@ SHORTCUT_ROWS = (
 
 def shortcut_table(runs: Runs, depths: Sequence[int], caption: str) -> Table:
     """Return the experiment ``shortcut-mixings`` beside He et al. 2016, Table 1: errors (percent), mean ± deviation."""
-    rows = []
+    rows, wide = [], False
     for name, key, settings in SHORTCUT_ROWS:
         printed = paper.HE2016_TABLE_1[key].value
         cells = ["fail" if printed is None else f"{printed:.2f}"]
         for depth in depths:
             for metric in ("train_error", "test_error"):
                 sample = runs.where(depth=depth, **settings).last(metric)
-                cells.append("diverged" if sample.diverged and not sample.n else mean_sd(sample.values))
+                cells.append("diverged" if sample.diverged and not sample.n else outcome(sample.values))
+                wide |= scatters(sample.values)
         rows.append((name, *cells))
     columns = [f"{kind}, {depth} layers" for depth in depths for kind in ("training", "test")]
     every = {"": runs}
-    caption = f"{caption} Mean ± standard deviation of {seed_count(every)} seeds. {source(every)}"
+    caption = f"{caption} Mean ± standard deviation of {seed_count(every)} seeds.{SCATTERED * wide} {source(every)}"
     return Table(["shortcut", "paper: test, 110 layers", *columns], rows, caption)

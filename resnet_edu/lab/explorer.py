@@ -39,14 +39,15 @@ class Spectrum:
     """Singular values at one moment of training, geometric means over the images.
 
     ``largest`` and ``middle`` list the largest and the median singular value of each block's Jacobian, input
-    first; ``product`` those of the product of all blocks, eleven quantiles from the largest to the smallest.
-    ``test_error`` is in percent.
+    first; ``product`` those of the product of all blocks, eleven quantiles from the largest to the smallest; ``kept``
+    is the share of the product's directions above 0.01. ``test_error`` is in percent.
     """
 
     step: int
     largest: list[float]
     middle: list[float]
     product: list[float]
+    kept: float
     test_error: float
 
 
@@ -87,9 +88,9 @@ def spectra(
 
 
 def _spectrum(network: torch.nn.Module, images: torch.Tensor, step: int, error: float) -> Spectrum:
-    means = block_spectra(network, images, method="nearest")
+    *means, kept = block_spectra(network, images, method="nearest")
     rounded = [[float(f"{value:.3g}") for value in one] for one in means]
-    return Spectrum(step, *rounded, test_error=round(error, 2))
+    return Spectrum(step, *rounded, kept=round(kept, 4), test_error=round(error, 2))
 
 
 def load_spectra() -> dict:
@@ -101,12 +102,12 @@ def figure(found: list[Spectrum], title: str):
     """Return the spectra as a ``resnet_edu.figures.Figure``: blocks on the left, their product on the right."""
     from matplotlib import colormaps
 
-    from resnet_edu.figures import Figure
+    from resnet_edu.figures import Figure, panels
 
     first, last = found[0], found[-1]
 
     def draw(canvas, ink):
-        left, right = canvas.subplots(1, 2)
+        left, right = panels(canvas, 2)
         low, high = (0.0, 0.55) if ink["paper"] == "#ffffff" else (0.4, 1.0)  # at least 3:1 against the paper
         for number, one in enumerate(found):
             colour = colormaps["viridis"](low + (high - low) * number / max(1, len(found) - 1))
@@ -127,9 +128,10 @@ def figure(found: list[Spectrum], title: str):
     )
     alt = (
         f"Singular values of the product: the largest is {first.product[0]:.3g} at step {first.step} and "
-        f"{last.product[0]:.3g} at step {last.step}; the median is {first.product[5]:.3g}, then {last.product[5]:.3g}."
+        f"{last.product[0]:.3g} at step {last.step}. It keeps {100 * first.kept:.0f} % of the directions, then "
+        f"{100 * last.kept:.0f} %."
     )
-    return Figure(draw, caption, alt, size=(7.2, 3.4))
+    return Figure(draw, caption, alt, size=(7.2, 3.4), narrow=6.4)
 
 
 def explorer():

@@ -1,5 +1,8 @@
 """Every page of the built book in a real browser, with every outside request blocked."""
 
+import re
+from urllib.parse import unquote
+
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
@@ -30,7 +33,7 @@ def open_page(browser, html):
 
 
 FOLDERS = [ROOT / "book" / kind for kind in ("chapters", "exercises", "appendix")]
-PROSE = [path for folder in FOLDERS for path in folder.iterdir() if path.is_file()]
+PROSE = [path for folder in FOLDERS for path in folder.iterdir() if path.suffix in (".md", ".ipynb")]
 
 # Every page of the table of contents, and those that the tool adds.
 TOC = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
@@ -60,9 +63,17 @@ def test_page_is_whole_and_accessible_with_the_network_cut(open_page, name, sche
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_no_sideways_scroll_on_a_phone(open_page, name):
+def test_a_phone_shows_the_page_without_sideways_scroll_and_with_legible_figures(open_page, name):
     page, _ = open_page(name, width=390)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    shown = page.locator("figure.rf > img").evaluate_all(
+        "all => all.filter(one => one.offsetWidth).map(one => [one.src, one.getBoundingClientRect().width, one.alt])"
+    )
+    for source, width, alt in shown:
+        svg = unquote(source)
+        points = [100 * float(scale) for scale in re.findall(r"scale\(([\d.]+) -", svg)]  # font sizes, exponents aside
+        across = float(re.search(r"viewBox='0 0 ([\d.]+)", svg)[1])  # points
+        assert min(points, default=99) * width / across >= 10, alt
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -103,6 +103,7 @@ function explorer(el, data) {
     const { spectra } = data.runs.find((run) => Object.keys(start).every((key) => run[key] === chosen[key]));
     const blocks = spectra[0].largest.length;
     const label = (step) => (step ? String(step) : "step 0");
+    const percent = ({ kept }) => (100 * kept).toFixed(0);
     body.replaceChildren(make("div", { class: "rl-columns" },
       logChart("Singular values of each block", "block", spectra.flatMap(({ step, largest, middle }, index) =>
         [[middle, index, null], [largest, index, label(step)]]), [[0, 1], [1, blocks]]),
@@ -110,12 +111,12 @@ function explorer(el, data) {
         [[0, "largest"], [0.5, "median"], [1, "smallest"]])),
     make("p", { class: "rl-key" }, "Each line is a step of training. Solid: the largest value; dotted: the median. At 1 a gradient keeps its size."),
     make("details", {}, make("summary", {}, "The same as a table"), make("div", { class: "rl-tables", tabindex: "0", role: "region", "aria-label": "Singular values" },
-      table("Singular values of the product of all blocks", ["Step", "Largest", "Median", "Smallest", "Largest of a block", "Test error, %"],
-        spectra.map((one) => [String(one.step), show(one.product[0]), show(one.product[5]), show(one.product[10]), show(Math.max(...one.largest)), one.test_error.toFixed(1)]), true))));
+      table("Singular values of the product of all blocks", ["Step", "Largest", "Median", "Kept, %", "Largest of a block", "Test error, %"],
+        spectra.map((one) => [String(one.step), show(one.product[0]), show(one.product[5]), percent(one), show(Math.max(...one.largest)), one.test_error.toFixed(1)]), true))));
     const [first, last] = [spectra[0], spectra.at(-1)];
     const ended = last.step < data.steps.at(-1) ? ` Training diverged after step ${last.step}.` : "";
-    const then = last === first ? "" : ` and ${show(last.product[5])} at step ${last.step}`;
-    return `The product’s median singular value is ${show(first.product[5])} at step ${first.step}${then}; the test error is ${last.test_error.toFixed(1)} %.${ended}`;
+    const then = last === first ? "" : ` and ${percent(last)} % at step ${last.step}`;
+    return `The product keeps ${percent(first)} % of the directions (singular value above 0.01) at step ${first.step}${then}; the test error is ${last.test_error.toFixed(1)} %.${ended}`;
   });
 }
 
