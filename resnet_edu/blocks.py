@@ -2,13 +2,15 @@
 
 Shapes are ``(N, C, H, W)``: images in the batch, channels, height, width.
 No operation works in place: a hook that keeps a tensor must find it unchanged later.
-Every place has its own ReLU module: a shared one could not be hooked apart.
+Every place has its own ReLU module: a shared one could not be hooked apart. In the blocks that torchvision has, too,
+they are called as its one ReLU is in a traced graph (``relu``, ``relu_1``, ``relu_2``), so that
+``create_feature_extractor`` takes the same names for both. ``torch.fx`` and ``torch.jit.script`` work on all blocks.
 """
 
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 SHORTCUTS = ("none", "A", "B", "C")
@@ -25,7 +27,9 @@ def choose(name: str, value: object, allowed: tuple) -> object:
 
 
 def check_images(x: Tensor, channels: int) -> None:
-    """Raise if ``x`` is not a floating-point image batch ``(N, channels, H, W)``."""
+    """Raise if ``x`` is not a floating-point image batch ``(N, channels, H, W)``; what traces is let through."""
+    if isinstance(x, fx.Proxy):
+        return
     if not isinstance(x, Tensor):
         raise TypeError(
             f"images must be a torch.Tensor of shape (N, {channels}, H, W), got {type(x).__name__}; "
@@ -94,15 +98,17 @@ class Shortcut(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """Carry ``x`` past the branch; see the class for the shapes."""
         if self.is_projection:
-            return super().forward(x)
+            for module in self:
+                x = module(x)
+            return x
         if self.is_identity:
             return x
         if self.stride > 1:
             x = x[:, :, :: self.stride, :: self.stride]  # (N, C_in, ceil(H/s), ceil(W/s))
         if self.kind == "none":
-            return x.new_zeros(x.shape[0], self.out_channels, *x.shape[2:])
+            return x.new_zeros([x.shape[0], self.out_channels, x.shape[2], x.shape[3]])
         extra = self.out_channels - self.in_channels
-        return F.pad(x, (0, 0, 0, 0, extra // 2, extra - extra // 2))  # (N, C_out, ceil(H/s), ceil(W/s))
+        return F.pad(x, [0, 0, 0, 0, extra // 2, extra - extra // 2])  # (N, C_out, ceil(H/s), ceil(W/s))
 
     def extra_repr(self) -> str:
         """Describe the path in one line of the printed network."""
@@ -159,7 +165,7 @@ class Mixing(nn.Module):
         """Weight the branch's output ``y``."""
         if self.kind == "scaled-both":
             return 0.5 * y
-        return gate * y if self.kind == "exclusive-gating" else y
+        return gate * y if gate is not None and self.kind == "exclusive-gating" else y
 
     def shortcut(self, y: Tensor, gate: Tensor | None) -> Tensor:
         """Weight the shortcut's output ``y``."""
@@ -167,7 +173,7 @@ class Mixing(nn.Module):
             return 0.5 * y
         if gate is not None:
             return (1 - gate) * y
-        return self.dropout(y) if self.kind == "dropout" else y
+        return self.dropout(y) if hasattr(self, "dropout") else y
 
     def forward(self, x: Tensor, branch: Tensor, shortcut: Tensor) -> Tensor:
         """Return the sum for the block's input ``x`` and the outputs of its two paths, ``(N, C_out, H/s, W/s)``."""
@@ -217,6 +223,7 @@ class ResidualBlock(nn.Module):
     A subclass makes the layers and says what its branch computes. Options: ``BlockOptions``.
     """
 
+    __jit_unused_properties__ = ("branch_end", "convolutions")
     expansion = 1
     ends_with_convolution = False  # whether a convolution, not its normalisation, ends the branch
     starts_activated = False  # whether the network's first unit leaves its first activation to the stem
@@ -268,7 +275,8 @@ class ResidualBlock(nn.Module):
         activated = self.activate(x)  # once: in training mode a second call would move the statistics twice
         y = self.residual(activated)
         if self.downsample.kind != "none":
-            y = self.mixing(x, y, self.carried(x, activated))
+            carried = self.carried(x, activated)
+            y = y + carried if self.mixing.kind == "add" else self.mixing(x, y, carried)
         return self.finish(y)
 
     @torch.no_grad()
@@ -285,7 +293,31 @@ class ResidualBlock(nn.Module):
             last.bias.zero_()
 
 
-class BasicBlock(ResidualBlock):
+class PostActivationBlock(ResidualBlock):
+    """What the blocks of He et al. 2015 share: the last ReLU stands after the addition.
+
+    A subclass says what its convolutions compute and which ReLU is the last. The orders of He et al. 2016, Fig. 4(b)
+    and (c), move the parts; they call them by name and not by ``super()``, which ``torch.jit.script`` does not know.
+    """
+
+    def convolve(self, activated: Tensor) -> Tensor:
+        """Return what the convolutions make of the block's input."""
+        raise NotImplementedError
+
+    def rectify(self, y: Tensor) -> Tensor:
+        """Apply the last ReLU."""
+        raise NotImplementedError
+
+    def residual(self, activated: Tensor) -> Tensor:
+        """Return the branch's output."""
+        return self.convolve(activated)
+
+    def finish(self, y: Tensor) -> Tensor:
+        """Apply the ReLU after the addition."""
+        return self.rectify(y)
+
+
+class BasicBlock(PostActivationBlock):
     """Two 3x3 convolutions and a shortcut: ``y = relu(branch(x) + shortcut(x))``.
 
     He et al. 2015, Fig. 2 and Fig. 5 left; each convolution is followed by batch normalisation, and the
@@ -300,23 +332,23 @@ class BasicBlock(ResidualBlock):
         options = BlockOptions(**options)
         self.conv1 = conv3x3(in_channels, channels, stride, options.bias)
         self.bn1 = normalizer(options.normalization, channels)
-        self.relu1 = nn.ReLU()
+        self.relu = nn.ReLU()
         self.conv2 = conv3x3(channels, channels, bias=options.bias)
         self.bn2 = normalizer(options.normalization, channels)
         self.add_shortcut(in_channels, channels, stride, options)
-        self.relu2 = nn.ReLU()
+        self.relu_1 = nn.ReLU()
 
-    def residual(self, activated: Tensor) -> Tensor:
+    def convolve(self, activated: Tensor) -> Tensor:
         """Return ``F(x)``."""
-        x = self.relu1(self.bn1(self.conv1(activated)))  # (N, C_out, H/s, W/s)
+        x = self.relu(self.bn1(self.conv1(activated)))  # (N, C_out, H/s, W/s)
         return self.bn2(self.conv2(x))  # (N, C_out, H/s, W/s)
 
-    def finish(self, y: Tensor) -> Tensor:
-        """Apply the ReLU after the addition."""
-        return self.relu2(y)
+    def rectify(self, y: Tensor) -> Tensor:
+        """Apply the last ReLU."""
+        return self.relu_1(y)
 
 
-class Bottleneck(ResidualBlock):
+class Bottleneck(PostActivationBlock):
     """A 1x1, a 3x3 and a 1x1 convolution that first narrow, then widen fourfold, and a shortcut.
 
     He et al. 2015, Fig. 5 right: ``(N, C_in, H, W) -> (N, 4 channels, ceil(H/stride), ceil(W/stride))``.
@@ -332,24 +364,24 @@ class Bottleneck(ResidualBlock):
         first, second = _strides(stride, stride_on)
         self.conv1 = conv1x1(in_channels, channels, first, options.bias)
         self.bn1 = normalizer(options.normalization, channels)
-        self.relu1 = nn.ReLU()
+        self.relu = nn.ReLU()
         self.conv2 = conv3x3(channels, channels, second, options.bias)
         self.bn2 = normalizer(options.normalization, channels)
-        self.relu2 = nn.ReLU()
+        self.relu_1 = nn.ReLU()
         self.conv3 = conv1x1(channels, 4 * channels, bias=options.bias)
         self.bn3 = normalizer(options.normalization, 4 * channels)
         self.add_shortcut(in_channels, 4 * channels, stride, options)
-        self.relu3 = nn.ReLU()
+        self.relu_2 = nn.ReLU()
 
-    def residual(self, activated: Tensor) -> Tensor:
+    def convolve(self, activated: Tensor) -> Tensor:
         """Return ``F(x)``."""
-        x = self.relu1(self.bn1(self.conv1(activated)))  # (N, channels, H, W), or H/s with the stride here
-        x = self.relu2(self.bn2(self.conv2(x)))  # (N, channels, H/s, W/s)
+        x = self.relu(self.bn1(self.conv1(activated)))  # (N, channels, H, W), or H/s with the stride here
+        x = self.relu_1(self.bn2(self.conv2(x)))  # (N, channels, H/s, W/s)
         return self.bn3(self.conv3(x))  # (N, 4 channels, H/s, W/s)
 
-    def finish(self, y: Tensor) -> Tensor:
-        """Apply the ReLU after the addition."""
-        return self.relu3(y)
+    def rectify(self, y: Tensor) -> Tensor:
+        """Apply the last ReLU."""
+        return self.relu_2(y)
 
 
 class PreActivationBlock(ResidualBlock):
@@ -458,7 +490,7 @@ class _BNAfterAddition:
 
     def finish(self, y: Tensor) -> Tensor:
         """Normalise the sum, then apply the ReLU."""
-        return super().finish(self.bn_sum(y))
+        return self.rectify(self.bn_sum(y))
 
 
 class _ReLUBeforeAddition:
@@ -466,7 +498,7 @@ class _ReLUBeforeAddition:
 
     def residual(self, activated: Tensor) -> Tensor:
         """Return the rectified branch."""
-        return super().finish(super().residual(activated))
+        return self.rectify(self.convolve(activated))
 
     def finish(self, y: Tensor) -> Tensor:
         """Return the sum as it is."""
@@ -484,7 +516,7 @@ class _ReLUOnlyPre:
 
     def __init__(self, *args, after_activation: bool = False, **options):
         super().__init__(*args, **options)
-        setattr(self, f"relu{len(self.convolutions)}", nn.Identity())
+        setattr(self, f"relu_{len(self.convolutions) - 1}", nn.Identity())
         self.relu0 = nn.Identity() if after_activation else nn.ReLU()
 
     def activate(self, x: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
+from resnet_edu.devices import best_device
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -70,13 +72,15 @@ def leave() -> None:
 
 
 def own_device(name: str | None = None) -> torch.device:
-    """Return the device of this process: ``name``, or its own GPU under ``torchrun``, or the GPU if there is one.
+    """Return the device of this process: ``name``, or the best there is; ``cuda`` is its own GPU under ``torchrun``.
 
     Raises ``ValueError`` if there is no such device.
     """
     if name is None:
-        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+        name = str(best_device())
+    if name == "cuda":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {name!r} cannot be used here ({error}); use cpu, or cuda with a GPU") from None
+        raise ValueError(f"device {name!r} cannot be used here ({error}); use cpu, or cuda or mps with a GPU") from None

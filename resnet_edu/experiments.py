@@ -311,7 +311,7 @@ def record_all(
     from joblib import Parallel, delayed
 
     device, bank = device or best_device(), bank or runs.BANK
-    jobs = jobs or (1 if device != "cpu" else os.cpu_count() or 1)
+    jobs = jobs or (os.cpu_count() or 1 if device == "cpu" else 1)
     clock = _Clock(budget)
 
     def due() -> Iterator:
@@ -359,7 +359,9 @@ def code_version() -> str:
     """Return a short checksum of the modules on which a recorded number depends."""
     total = hashlib.sha256()
     for name in CODE:
-        total.update((Path(__file__).parent / f"{name}.py").read_bytes())
+        place = Path(__file__).parent / name
+        for file in sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]:
+            total.update(file.read_bytes())
     return total.hexdigest()[:12]
 
 
@@ -391,10 +393,10 @@ def best_device() -> str:
 
 
 def _device_name(device) -> str:
-    import torch
+    from resnet_edu.devices import device_name
 
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return device_name(device)
     return f"CPU ({platform.machine()}, one thread)"
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from resnet_edu.blocks import Shortcut
 from resnet_edu.datasets import Dataset, Split
+from resnet_edu.devices import to_float64
 from resnet_edu.probes import recalibrate
 from resnet_edu.training import evaluate
 
@@ -260,8 +261,8 @@ def vote(
             member = recalibrate(member, calibration)
         answers.append(member(images).softmax(1))
     stacked = torch.stack(answers)  # (members, N, classes)
-    wrong = (stacked.argmax(2) != split.labels).double().mean(1)
-    together = (stacked.mean(0).argmax(1) != split.labels).double().mean()
+    wrong = to_float64(stacked.argmax(2) != split.labels).mean(1)
+    together = to_float64(stacked.mean(0).argmax(1) != split.labels).mean()
     return Vote(100 * wrong.cpu().numpy(), 100 * together.item())
 
 

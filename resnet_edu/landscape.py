@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_edu.datasets import Dataset, Split
+from resnet_edu.devices import to_float64
 from resnet_edu.training import evaluate
 
 Direction = dict[str, Tensor]
@@ -174,7 +175,7 @@ def trajectory(checkpoints: Sequence[Direction]) -> Trajectory:
     """
     if len(checkpoints) < 3:
         raise ValueError(f"a plane needs three checkpoints, got {len(checkpoints)}")
-    rows = [torch.cat([weight.detach().flatten() for weight in one.values()]).double() for one in checkpoints]
+    rows = [to_float64(torch.cat([weight.detach().flatten() for weight in one.values()])) for one in checkpoints]
     ways = torch.stack(rows[:-1]) - rows[-1]  # (checkpoints - 1, D)
     _, sizes, components = torch.linalg.svd(ways, full_matrices=False)
     places = torch.cat([ways @ components[:2].T, torch.zeros(1, 2).to(ways)])
@@ -182,7 +183,7 @@ def trajectory(checkpoints: Sequence[Direction]) -> Trajectory:
     counts = [weight.numel() for weight in last.values()]
     directions = tuple(
         {
-            name: part.view_as(weight).to(weight)
+            name: part.view_as(weight).to(weight.dtype).to(weight.device)
             for (name, weight), part in zip(last.items(), component.split(counts), strict=True)
         }
         for component in components[:2]

@@ -219,8 +219,8 @@ def _calibration(data: Dataset) -> torch.Tensor:
 
 def _some(split: Split, count: int) -> Split:
     """Return ``count`` images spread evenly over the split: a folder's images come class by class."""
-    chosen = torch.arange(count, device=split.labels.device) * len(split) // count
-    return Split(split.images[chosen], split.labels[chosen])
+    chosen = torch.arange(count) * len(split) // count
+    return Split(split.images[chosen.to(split.images.device)], split.labels[chosen.to(split.labels.device)])
 
 
 MEASURES: dict[str, Callable[[nn.Module, Dataset, int], dict]] = {

@@ -54,6 +54,8 @@ class ResNet(nn.Module):
     Raises ``ValueError`` for an unknown choice or a size that is not a positive whole number.
     """
 
+    __jit_unused_properties__ = ("blocks", "stages")
+
     def __init__(
         self,
         blocks_per_stage: tuple[int, ...],
@@ -95,6 +97,7 @@ class ResNet(nn.Module):
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         self.final_bn = normalizer(normalization, channels) if normalizes_last else nn.Identity()
         self.final_relu = nn.ReLU() if block.starts_activated else nn.Identity()
+        self.starts_activated = block.starts_activated
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes)
         initialize(self)
@@ -114,7 +117,7 @@ class ResNet(nn.Module):
         """All blocks in the order in which a signal meets them."""
         return [block for stage in self.stages for block in stage]
 
-    def forward(self, x: Tensor, return_stages: bool = False) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, x: Tensor, return_stages: bool = False) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
         """Return the logits ``(N, classes)`` of images ``(N, C, H, W)``.
 
         With ``return_stages`` return also the outputs of the stages by the paper's names (He et al. 2015,
@@ -122,16 +125,32 @@ class ResNet(nn.Module):
 
         Raises ``TypeError`` or ``ValueError`` if ``x`` is not such a floating-point batch.
         """
-        check_images(x, self.in_channels)
+        if not return_stages:
+            return super().__call__(x)
+        outputs: dict[str, Tensor] = {}
+        names = {self.relu: "conv1"} | {stage: f"conv{number}_x" for number, stage in enumerate(self.stages, start=2)}
+        hooks = [
+            module.register_forward_hook(lambda *call, name=name: outputs.update({name: call[-1]}))
+            for module, name in names.items()
+        ]
+        try:
+            return super().__call__(x), outputs
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits; of one argument alone, for tools that trace it (``torch.fx``, ``torch.jit.script``)."""
+        if not torch.jit.is_scripting():
+            check_images(x, self.in_channels)
         x = self.relu(self.bn1(self.conv1(x)))  # (N, width, H, W), or half of it with the ImageNet stem
-        outputs = {"conv1": x}
         x = self.maxpool(x)
-        for number, stage in enumerate(self.stages, start=2):
-            x = stage(x)  # (N, expansion * width_k, H_1 / 2^(k-1), W_1 / 2^(k-1)) after stage k
-            outputs[f"conv{number}_x"] = x
-        x = self.final_relu(self.final_bn(x))
-        logits = self.fc(self.avgpool(x).flatten(1))  # (N, classes)
-        return (logits, outputs) if return_stages else logits
+        for name, stage in self.named_children():
+            if name.startswith("layer"):
+                x = stage(x)  # (N, expansion * width_k, H_1 / 2^(k-1), W_1 / 2^(k-1)) after stage k
+        if self.starts_activated:
+            x = self.final_relu(self.final_bn(x))
+        return self.fc(self.avgpool(x).flatten(1))  # (N, classes)
 
 
 def initialize(network: nn.Module) -> None:
@@ -302,7 +321,6 @@ def pretrained(name: str, weights: str = "V1") -> ResNet:
     from pathlib import Path
     from urllib.error import URLError
 
-    import torch
     from torchvision.models import get_model_weights
 
     depths = {f"resnet{depth}": depth for depth in IMAGENET_STAGES}

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from resnet_edu.blocks import PreActivationBlock, choose
+from resnet_edu.devices import to_float64
 from resnet_edu.networks import weighted_layers
 
 STATISTICS = ("batch", "running")
@@ -242,7 +243,7 @@ def chain_jacobian(network: nn.Module, x: Tensor, start: int = 0, stop: int | No
 
 def product(jacobians: Sequence[Tensor]) -> Tensor:
     """Return the Jacobian of a chain from those of its links, first link first, in float64 (the chain rule)."""
-    whole, *rest = (matrix.double() for matrix in jacobians)
+    whole, *rest = map(to_float64, jacobians)
     for matrix in rest:
         whole = matrix @ whole
     return whole
@@ -250,7 +251,7 @@ def product(jacobians: Sequence[Tensor]) -> Tensor:
 
 def singular_values(matrix: Tensor) -> np.ndarray:
     """Return the singular values of a ``(m, n)`` matrix, largest first: ``(min(m, n),)``, computed in float64."""
-    return torch.linalg.svdvals(matrix.detach().double()).cpu().numpy()
+    return torch.linalg.svdvals(to_float64(matrix.detach())).cpu().numpy()
 
 
 SMALLEST = 1e-12  # singular values below it count as this: a closed ReLU makes exact zeros, which have no logarithm
@@ -315,7 +316,7 @@ def top_singular_value(
     # u -> Jᵀu is linear, so its own transpose is v -> Jv: no second pass forward, no forward-mode derivatives.
     _, push = torch.func.vjp(lambda u: pull(u)[0], torch.zeros_like(output))
     generator = torch.Generator().manual_seed(seed)
-    v = torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x)
+    v = torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x.dtype).to(x.device)
     value = 0.0
     for _ in range(iterations):
         (image,) = push(v / v.norm())
@@ -371,7 +372,7 @@ def gradient_correlation(
     with torch.enable_grad():
         total = network(inputs)[:, output].sum()  # one sum, for an output depends on its own input alone
         (gradient,) = torch.autograd.grad(total, inputs)
-    g = gradient.flatten(1).double()  # (L, D)
+    g = to_float64(gradient.flatten(1))  # (L, D)
     centred = g - g.mean(0)
     power = centred.square().sum()
     products = [(centred[: len(g) - lag] * centred[lag:]).sum() for lag in range(max_lag + 1)]

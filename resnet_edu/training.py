@@ -6,7 +6,7 @@
 import math
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -16,16 +16,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_edu import checkpoint as checkpoints
+from resnet_edu import devices
+from resnet_edu.accounting import activation_memory
 from resnet_edu.blocks import choose
 from resnet_edu.datasets import Dataset, Split
+from resnet_edu.devices import default_generator
 from resnet_edu.distributed import processes
 
 SCHEDULES = ("one-cycle", "paper", "cosine", "constant")
+EXTENDABLE = ("constant", "paper")  # schedules whose runs can be made longer: what was done stays right
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 # A step this small (images x height x width x filters of the first layer) is faster on one thread; measured
 # with `python -m benchmarks.training --threads`.
 ONE_THREAD_BELOW = 50_000
+EVALUATED_PIXELS = 2**22  # in one batch of evaluation: 1,024 images of 64x64
 
 
 class DivergedError(RuntimeError):
@@ -194,18 +199,25 @@ def train(
 
     With ``checkpoint`` the run's state is written to that file after every epoch, before its record is yielded.
     ``resume=True`` goes on from the file if it exists: the stored epochs' records come again, then the new ones,
-    and on the CPU the weights end bit for bit as without the interruption, whenever it came.
+    and on the CPU the weights end bit for bit as without the interruption, whenever it came. With a constant or
+    ``"paper"`` schedule it may have more epochs than the file's run was to have; the learning rate then falls where it
+    was to fall, and stays. The other schedules are planned over all epochs and cannot be made longer.
 
     Under ``torchrun`` every process calls this with the same arguments; ``batch_size`` counts the images of all.
 
     Raises ``DivergedError`` if the loss is not finite (seen at the next record), ``ValueError`` for options that
-    do not fit together, ``FileExistsError`` if ``checkpoint`` exists and ``resume`` is false, and
-    ``CheckpointError`` if the checkpoint is of another run.
+    do not fit together or a ``checkpoint`` in a place that cannot be written, ``FileExistsError`` if ``checkpoint``
+    exists and ``resume`` is false, and ``CheckpointError`` if the checkpoint is of another run, or can no longer be
+    written.
     """
     run = _Run(network, data, config or TrainConfig())
+    if checkpoint is not None and run.processes.is_first:
+        checkpoints.try_place(checkpoint)  # before the first epoch, not after it
     if checkpoint is not None and Path(checkpoint).exists():
         if not resume:
-            raise FileExistsError(f"{checkpoint} exists; pass resume=True to go on with it, or name another file")
+            raise FileExistsError(
+                f"{checkpoint} exists; pass resume=True (--resume) to go on with it, or name another file"
+            )
         run.restore(checkpoint)
         yield from run.records
     while len(run.records) < run.config.epochs:
@@ -248,12 +260,70 @@ class _Run:
             raise ValueError(f"precision 'float16' needs a CUDA device, got {device}; use 'bfloat16' or 'float32'")
         if config.cuda_graph and self.processes.count > 1:
             raise ValueError("cuda_graph works in one process alone; leave it out under torchrun")
-        smallest = self.count % config.batch_size or config.batch_size
+        smallest = self._smallest(config.batch_size)
         if smallest < self.processes.count:
             raise ValueError(
                 f"batch_size {config.batch_size} leaves a last batch of {smallest} for {self.processes.count} "
                 "processes; choose another batch_size"
             )
+        self._check_memory()
+        if smallest // self.processes.count == 1:
+            self._check_single_image(smallest)
+
+    def _check_memory(self) -> None:
+        """Raise if a step needs more memory than the device has free: the batch's activations, gradients, momentum."""
+        network, config = self.network, self.config
+        free, images = devices.free_memory(self.data.device), self.data.train.images
+        shares = -(-min(config.batch_size, self.count) // self.processes.count)
+        filters = sum(conv.out_channels for conv in network.modules() if isinstance(conv, nn.Conv2d))
+        if free is None or 16 * shares * images[0, 0].numel() * filters < free // 2:
+            return  # no map is larger than an image, and no layer keeps it four times: the usual case takes no time
+        own = 2 * sum(parameter.nbytes for parameter in network.parameters())  # gradients and momentum
+        kept = activation_memory(network, tuple(images.shape[1:]), shares) // (
+            1 if config.precision == "float32" else 2
+        )
+        if own + kept <= free:
+            return
+        fits = int(0.9 * (free - own) / (kept / shares)) * self.processes.count
+        mend = f"choose batch_size={fits} (--batch-size {fits})" if fits > 0 else "choose smaller images"
+        whole, batch, momentum, there, left = map(devices.in_gib, (own + kept, kept, own, images.nbytes, free))
+        raise ValueError(
+            f"a step needs about {whole} on {self.data.device} beside the images ({there}) and the weights: {batch} "
+            f"for a batch of {shares} images, {momentum} for gradients and momentum; {left} are free; {mend}, or a "
+            "smaller network"
+        )
+
+    @torch.no_grad()
+    def _check_single_image(self, smallest: int) -> None:
+        """Raise if batch normalisation would get one number a channel: the last batch's one image, on a map of 1x1."""
+        config, network = self.config, self.network
+        single: list[str] = []
+        hooks = [
+            norm.register_forward_pre_hook(
+                lambda _, args, name=name: single.append(name) if args[0].numel() == args[0].shape[1] else None
+            )
+            for name, norm in network.named_modules()
+            if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
+        ]
+        was_training = network.training
+        try:
+            network.eval()(self.data.normalize(self.data.train.images[:1]))
+        finally:
+            network.train(was_training)
+            for hook in hooks:
+                hook.remove()
+        if not single or (config.sync_batch_norm and smallest > 1):
+            return
+        sizes = [size for size in range(2, 2 * config.batch_size + 2) if self._smallest(size) > self.processes.count]
+        nearest = min(sizes, key=lambda size: abs(size - config.batch_size), default=None)
+        mend = f"choose batch_size={nearest} (--batch-size {nearest}), or larger images" if nearest else "add images"
+        raise ValueError(
+            f"batch_size {config.batch_size} leaves one image in a last batch of {self.count} images, but {single[0]} "
+            f"has maps of 1x1 there, and normalises one number to 0; {mend}"
+        )
+
+    def _smallest(self, batch_size: int) -> int:
+        return self.count % batch_size or min(batch_size, self.count)
 
     def epoch(self, log_every: int | None) -> Iterator[StepRecord]:
         """Make one epoch's steps, yielding after every ``log_every`` of them."""
@@ -263,7 +333,8 @@ class _Run:
         order = torch.Generator().manual_seed(_seed(config.seed, number, 0))
         augmentation = torch.Generator(data.device).manual_seed(_seed(config.seed, number, 1))
         dropout_state = _seed(config.seed, number, 2 + self.processes.rank)
-        batches = torch.randperm(self.count, generator=order).to(data.device).split(config.batch_size)
+        # Numbers are where the images are, which may be the host.
+        batches = torch.randperm(self.count, generator=order).to(data.train.images.device).split(config.batch_size)
         self.totals = torch.zeros(2, device=data.device)  # loss and errors, read once: no wait for the device inside
         self.started = time.perf_counter()
         since = torch.zeros_like(self.totals)
@@ -272,11 +343,13 @@ class _Run:
             with _compute(self.threads, data.device, dropout_state) as random:
                 self.network.train()
                 for batch in chunk:
-                    # index_select, for images[batch] takes twenty times as long
-                    images = data.train.images.index_select(0, batch)  # (B, C, H, W) uint8
+                    images = data.train.take_images(batch)  # (B, C, H, W) uint8
                     if config.augment:
                         images = data.augment(images, augmentation)
-                    images, targets = self.processes.share(images), self.processes.share(labels[batch])
+                    images, targets = (
+                        self.processes.share(images),
+                        self.processes.share(labels[batch.to(labels.device)]),
+                    )
                     images = data.normalize(images)  # (B / processes, C, H, W) float32
                     if config.channels_last:
                         images = images.contiguous(memory_format=torch.channels_last)
@@ -318,8 +391,8 @@ class _Run:
     def _evaluate(self, split: Split) -> tuple[float, float]:
         part = Split(self.processes.share(split.images), self.processes.share(split.labels))
         means = evaluate(self.network, self.data, part)
-        sums = len(part) * torch.tensor([*means, 1.0], dtype=torch.float64, device=split.labels.device)
-        totals = self.processes.total(sums)
+        sums = len(part) * torch.tensor([*means, 1.0], dtype=torch.float64)
+        totals = self.processes.total(sums.to(split.labels.device) if self.processes.count > 1 else sums)
         return (totals[0] / totals[2]).item(), (totals[1] / totals[2]).item()
 
     def _require_finite(self, loss: float) -> None:
@@ -341,6 +414,7 @@ class _Run:
                 "optimizer": self.stepper.optimizer.state_dict(),
                 "scaler": self.stepper.scaler.state_dict(),
                 "step": self.step,
+                "steps": self.steps,
                 "threads": self.threads,
                 "records": [asdict(record) for record in self.records],
             }
@@ -350,19 +424,25 @@ class _Run:
     def restore(self, path: str | Path) -> None:
         """Go back to the state in the file."""
         state = checkpoints.load(path, self.data.device)
-        for name, mine in self._identity().items():
-            stored = state[name]
-            if name == "config":
-                stored = asdict(TrainConfig()) | stored  # written before an option existed: it had the default
-            if stored != mine:
-                if name == "config":
-                    changed = [key for key in mine if stored.get(key) != mine[key]]
-                    differences = ", ".join(f"{key} {stored.get(key)!r} (now {mine[key]!r})" for key in changed)
-                else:
-                    differences = "other images"
-                raise checkpoints.CheckpointError(
-                    f"{path} is of another run: {name} had {differences}; use the same, or start a new run"
-                )
+        stored = asdict(TrainConfig()) | state["config"]  # written before an option existed: it had the default
+        mine = asdict(self.config)
+        epochs, done = stored["epochs"], len(state["records"])
+        changed = [key for key in mine if key != "epochs" and stored.get(key) != mine[key]]
+        if changed or state["data"] != self.data.checksum:
+            differences = ", ".join(f"{key} {stored.get(key)!r} (now {mine[key]!r})" for key in changed)
+            raise checkpoints.CheckpointError(
+                f"{path} is of another run: it had {differences or 'other images'}; use the same, or start a new run"
+            )
+        if self.config.epochs < done:
+            raise checkpoints.CheckpointError(f"{path} holds {done} epochs already; ask for as many or more")
+        if self.config.epochs != epochs and self.config.schedule not in EXTENDABLE:
+            raise checkpoints.CheckpointError(
+                f"{path} is of a run of {epochs} epochs (now {self.config.epochs}), and schedule "
+                f"{self.config.schedule!r} plans the learning rate over all of them: its {done} epochs done would "
+                f"have had other rates; start a new run (those of schedule "
+                f"{' and '.join(map(repr, EXTENDABLE))} can be made longer)"
+            )
+        self.steps = state.get("steps", epochs * self.steps // self.config.epochs)  # the schedule stays as planned
         try:
             self.network.load_state_dict(state["network"])
         except RuntimeError as error:
@@ -400,16 +480,23 @@ class _Stepper:
         model = nn.SyncBatchNorm.convert_sync_batchnorm(run.network) if config.sync_batch_norm else run.network
         model = self.processes.wrap(model)
         self.model = torch.compile(model) if config.compile else model
-        self.autocast = torch.autocast(
-            device.type, getattr(torch, config.precision), enabled=config.precision != "float32"
-        )
+        reduced = config.precision != "float32"
+        self.autocast = torch.autocast(device.type, getattr(torch, config.precision)) if reduced else nullcontext()
         # float16 gradients underflow without a scale; for the other formats the scaler does nothing.
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
-        # The fused update is the fastest on CPU and GPU; a rate held on the device can change under a CUDA graph.
+        # The fused update is the fastest where there is one; a rate held on the device can change under a CUDA graph.
         rate = torch.tensor(config.learning_rate, device=device) if config.cuda_graph else config.learning_rate
+        fused = True if device.type in ("cpu", "cuda") else None
         self.optimizer = torch.optim.SGD(
-            _rate_groups(run.network, config), rate, config.momentum, weight_decay=config.weight_decay, fused=True
+            _rate_groups(run.network, config), rate, config.momentum, weight_decay=config.weight_decay, fused=fused
         )
+
+        if config.momentum:
+            # At 0 from the start: in float16 a first step that overflows is left out, and the fused update would
+            # take what then lies in the memory of a buffer that it has just made for a momentum.
+            for group in self.optimizer.param_groups:
+                for parameter in filter(lambda one: one.requires_grad, group["params"]):
+                    self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
     def __call__(self, images: Tensor, labels: Tensor, batch: int, rate: float) -> Tensor:
         """Return the sums of loss and errors over this process's images; ``batch`` counts those of all."""
@@ -457,49 +544,68 @@ class _Stepper:
         self.scaler.load_state_dict(scaler)
 
 
+@dataclass(frozen=True)
+class _Graph:
+    """A recorded step: where its images and labels go in, and where its sums and gradients come out."""
+
+    graph: "torch.cuda.CUDAGraph"
+    images: Tensor
+    labels: Tensor
+    sums: Tensor
+    gradients: list[Tensor | None]
+
+
 class _GraphStepper(_Stepper):
     """A step recorded once as a CUDA graph and then replayed: one launch instead of hundreds.
 
-    Batches of another size than the first (an epoch's last one) go step by step.
+    Each size of batch has a graph of its own: an epoch's last batch is often smaller.
     """
 
     def __init__(self, run: _Run):
         super().__init__(run)
-        self.network, self.graph = run.network, None
+        self.network, self.graphs = run.network, {}
 
     def __call__(self, images: Tensor, labels: Tensor, batch: int, rate: float) -> Tensor:
         """Replay the step for these images."""
         self.set_rate(rate)
-        if self.graph is None:
-            self._record(images, labels, batch)
-        if images.shape != self.images.shape:
-            return self.update(images, labels, batch)
-        self.images.copy_(images)
-        self.labels.copy_(labels)
-        self.graph.replay()
-        return self.sums.clone()
+        if images.shape not in self.graphs:
+            self.graphs[images.shape] = self._record(images, labels, batch)
+        one = self.graphs[images.shape]
+        one.images.copy_(images)
+        one.labels.copy_(labels)
+        one.graph.replay()
+        for parameter, gradient in zip(self.network.parameters(), one.gradients, strict=True):
+            parameter.grad = gradient  # whoever reads gradients reads those of this step
+        return one.sums.clone()
 
-    def _record(self, images: Tensor, labels: Tensor, batch: int) -> None:
-        self.images, self.labels = images.clone(), labels.clone()
+    def _record(self, images: Tensor, labels: Tensor, batch: int) -> _Graph:
+        images, labels = images.clone(), labels.clone()
         weights = {name: value.clone() for name, value in self.network.state_dict().items()}
-        momenta = [self.optimizer.state[p].get("momentum_buffer") for p in self.network.parameters()]
-        momenta = [None if buffer is None else buffer.clone() for buffer in momenta]
+        # The momenta are there from the start; without momentum, or for a frozen parameter, there are none.
+        momenta = [(buffer, buffer.clone()) for state in self.optimizer.state.values() for buffer in state.values()]
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):  # lets libraries choose their kernels before the recording
             for _ in range(3):
-                self.update(self.images, self.labels, batch)
+                self.update(images, labels, batch)
         torch.cuda.current_stream().wait_stream(side)
-        self.graph = torch.cuda.CUDAGraph()
+        graph = torch.cuda.CUDAGraph()
         self.optimizer.zero_grad()
-        with torch.cuda.graph(self.graph):
-            self.sums = self.update(self.images, self.labels, batch)
+        with torch.cuda.graph(graph):
+            sums = self.update(images, labels, batch)
+        sums.fill_(math.nan)
+        graph.replay()
+        if sums[1].isnan():  # the number of errors, which a step always sets
+            raise RuntimeError(
+                f"the CUDA graph of a step is empty: the network computes on {images.device} and not where it was "
+                "recorded; leave out cuda_graph"
+            )
         with torch.no_grad():  # undo the warm-up in place: the graph keeps the addresses
             for name, value in self.network.state_dict().items():
                 value.copy_(weights[name])
-            for parameter, buffer in zip(self.network.parameters(), momenta, strict=True):
-                kept = self.optimizer.state[parameter]["momentum_buffer"]
-                kept.zero_() if buffer is None else kept.copy_(buffer)
+            for buffer, before in momenta:
+                buffer.copy_(before)
+        return _Graph(graph, images, labels, sums, [parameter.grad for parameter in self.network.parameters()])
 
 
 @torch.no_grad()
@@ -517,20 +623,22 @@ def normalize_layers(parameters: Iterable[nn.Parameter], size: float) -> None:
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, data: Dataset, split: Split, batch_size: int = 1024) -> tuple[float, float]:
+def evaluate(network: nn.Module, data: Dataset, split: Split, batch_size: int | None = None) -> tuple[float, float]:
     """Return mean loss in nats and error in percent on ``split``, in evaluation mode.
 
-    Batch normalisation uses its running statistics. The network's mode is restored afterwards.
+    Batch normalisation uses its running statistics. The network's mode is restored afterwards. By default 1,024 images
+    go at once, or fewer where they are large.
     """
+    batch_size = batch_size or max(1, min(1024, EVALUATED_PIXELS // split.images[0, 0].numel()))
     was_training = network.training
     network.eval()
-    totals = torch.zeros(2, dtype=torch.float64, device=split.labels.device)  # read once, at the end
+    sums = []  # a batch's loss and errors; read once, at the end, and added up in float64, which not all devices have
     for images, labels in zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True):
         logits: Tensor = network(data.normalize(images))  # (B, classes)
-        totals[0] += F.cross_entropy(logits, labels, reduction="sum")
-        totals[1] += (logits.argmax(1) != labels).sum()
+        wrong = (logits.argmax(1) != labels).sum()
+        sums.append(torch.stack([F.cross_entropy(logits, labels, reduction="sum"), wrong.float()]))
     network.train(was_training)
-    loss, wrong = totals.tolist()
+    loss, wrong = torch.stack(sums).cpu().double().sum(0).tolist()
     return loss / len(split), 100 * wrong / len(split)
 
 
@@ -565,14 +673,20 @@ def cpu_threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def _compute(threads: int, device: torch.device, random: int | Tensor | None = None) -> Iterator:
-    """Compute with ``threads`` and the given random state inside; leave the caller's as they were.
+    """Compute with ``threads``, on the device and with the given random state inside; leave the caller's as they were.
 
+    A GPU must be the current one for streams and graphs to be its own.
     Yields a function that returns the random state reached, to go on with.
     """
-    cuda = device.type == "cuda"
-    with cpu_threads(threads), torch.random.fork_rng([device] if cuda else [], enabled=random is not None):
+    generator = default_generator(device)
+    kept = generator.get_state()
+    with cpu_threads(threads), torch.cuda.device(device) if device.type == "cuda" else nullcontext():
         if isinstance(random, int):
-            torch.manual_seed(random)
+            generator.manual_seed(random)  # torch.manual_seed would reseed every device, used or not
         elif random is not None:
-            (torch.cuda.set_rng_state if cuda else torch.set_rng_state)(random)
-        yield torch.cuda.get_rng_state if cuda else torch.get_rng_state
+            generator.set_state(random)
+        try:
+            yield generator.get_state
+        finally:
+            if random is not None:
+                generator.set_state(kept)

@@ -16,11 +16,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from torchvision.datasets import CIFAR10, CIFAR100, FashionMNIST
 
 from resnet_edu import datasets
-from resnet_edu.datasets import DATASETS, Dataset, DownloadError, Split, image_folder, load, synthetic
+from resnet_edu.datasets import DATASETS, Dataset, DownloadError, Split, base, downloads, load, synthetic
 
 
 def random_images(seed, *shape):
@@ -65,7 +64,7 @@ def test_statistics_are_over_all_pixels_and_not_means_over_images():
     # Each image has one colour: within an image nothing varies, over all pixels a lot does.
     images = torch.tensor([0, 10, 200, 90], dtype=torch.uint8).view(4, 1, 1, 1).repeat(1, 2, 3, 3)
     images[:, 1] = torch.from_numpy(random_images(0, 4, 3, 3))
-    mean, std = datasets._statistics("x", images)
+    mean, std = base.statistics("x", images)
     channels = images.double().transpose(0, 1).flatten(1)  # (C, N * H * W)
     assert mean == pytest.approx(channels.mean(1).tolist(), abs=1e-9)
     assert std == pytest.approx(channels.std(1, correction=0).tolist(), abs=1e-9)
@@ -74,7 +73,7 @@ def test_statistics_are_over_all_pixels_and_not_means_over_images():
 
 def test_a_constant_channel_is_an_error():
     with pytest.raises(ValueError, match="channel 1 of night has one value in all training images"):
-        datasets._statistics("night", torch.tensor([[[[1, 2]], [[0, 0]]]], dtype=torch.uint8))
+        base.statistics("night", torch.tensor([[[[1, 2]], [[0, 0]]]], dtype=torch.uint8))
 
 
 # --- a validation split -----------------------------------------------------------------------------------------------
@@ -445,7 +444,7 @@ def test_a_stalled_download_ends(monkeypatch, tmp_path):
         def do_GET(self):
             release.wait(5)
 
-    monkeypatch.setattr(datasets, "STALLED", 0.1)
+    monkeypatch.setattr(downloads, "STALLED", 0.1)
     with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as httpd:
         threading.Thread(target=partial(httpd.serve_forever, poll_interval=0.01), daemon=True).start()
         monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{httpd.server_port}/x")
@@ -459,130 +458,6 @@ def test_a_root_that_cannot_be_made_is_explained(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DownloadError, match="Not a directory"):
         datasets.cifar10(tmp_path / "file" / "root")
-
-
-# --- a folder of images -----------------------------------------------------------------------------------------------
-
-
-def write_tree(root, counts, size=(6, 4), suffix="png"):
-    """Write ``counts`` = {"train/cat": 3, ...} random images; return {path: array (H, W, 3)}."""
-    written = {}
-    for number, (folder, count) in enumerate(counts.items()):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-        for i in range(count):
-            path = root / folder / f"{i}.{suffix}"
-            written[str(path)] = random_images(100 * number + i, size[1], size[0], 3)
-            Image.fromarray(written[str(path)]).save(path)
-    return written
-
-
-def test_a_folder_with_parts_is_read_as_torchvision_reads_it(tmp_path):
-    from torchvision.datasets import ImageFolder
-
-    write_tree(tmp_path, {"train/cat": 3, "train/dog": 2, "test/cat": 1, "test/dog": 2, "val/cat": 1, "val/dog": 1})
-    data = image_folder(tmp_path)
-    for split, part in ((data.train, "train"), (data.test, "test"), (data.validation, "val")):
-        reference = ImageFolder(tmp_path / part)
-        assert split.labels.tolist() == reference.targets and list(data.classes) == reference.classes
-        expected = np.stack([np.asarray(image) for image, _ in reference]).transpose(0, 3, 1, 2)
-        assert np.array_equal(split.images.numpy(), expected) and split.images.is_contiguous()
-    assert data.name == tmp_path.name and data.flip and not image_folder(tmp_path, flip=False).flip
-
-
-def test_val_is_the_test_set_where_there_is_no_other(tmp_path):
-    written = write_tree(tmp_path, {"train/a": 2, "train/b": 2, "val/a": 1, "val/b": 1})
-    data = image_folder(tmp_path)
-    assert data.validation is None
-    assert np.array_equal(data.test.images[0].permute(1, 2, 0), written[str(tmp_path / "val/a/0.png")])
-
-
-def test_one_tree_is_split_by_the_fraction(tmp_path):
-    written = write_tree(tmp_path, {"train": 40, "tram": 60})  # "train" may be a class, as in CIFAR-100
-    data = image_folder(tmp_path, test_fraction=0.25)
-    assert data.classes == ("train", "tram")
-    assert data.train.labels.bincount().tolist() == [30, 45] and data.test.labels.bincount().tolist() == [10, 15]
-    seen = {image.tobytes() for split in (data.train, data.test) for image in split.images.permute(0, 2, 3, 1).numpy()}
-    assert seen == {image.tobytes() for image in written.values()}
-    assert data.checksum == image_folder(tmp_path, test_fraction=0.25).checksum
-    assert data.checksum != image_folder(tmp_path, test_fraction=0.25, seed=1).checksum
-
-
-def test_hidden_files_and_folders_are_no_images(tmp_path):
-    write_tree(tmp_path, {"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1})
-    (tmp_path / "train" / ".ipynb_checkpoints").mkdir()
-    (tmp_path / "train" / "a" / "._0.png").write_bytes(b"no image")
-    (tmp_path / "train" / "a" / "notes.txt").write_text("no image")
-    assert len(image_folder(tmp_path).train) == 4
-
-
-def test_images_are_scaled_and_cropped_to_one_size(tmp_path):
-    write_tree(tmp_path, {"a": 3})
-    write_tree(tmp_path, {"b": 3}, size=(9, 9))
-    with pytest.raises(ValueError, match=r"a/0\.png has 6x4 and .*b/0\.png has 9x9 .* for example size=4"):
-        image_folder(tmp_path)
-    assert image_folder(tmp_path, size=4).train.images.shape[1:] == (3, 4, 4)
-    with pytest.raises(ValueError, match="size must be a number of pixels of at least 1, got 0"):
-        image_folder(tmp_path, size=0)
-
-
-def test_the_crop_is_the_centre_square_also_of_a_large_jpeg(tmp_path):
-    # Wide images, green left and right, red in the middle square: only red may remain.
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        for i in range(2):
-            image = Image.new("RGB", (1600, 400), (0, 200, 0))
-            image.paste((200 - 20 * i, 30 * i, 10 * i), (560, 0, 1040, 400))
-            image.save(tmp_path / name / f"{i}.jpg")
-    images = image_folder(tmp_path, size=40, test_fraction=0.5).train.images
-    assert images.shape == (2, 3, 40, 40)
-    assert images[:, 0].min() > 170 and images[:, 1].max() < 40
-
-
-def test_grey_and_transparent_images_become_rgb(tmp_path):
-    write_tree(tmp_path, {"a": 2, "b": 2})
-    Image.fromarray(random_images(0, 4, 6)).save(tmp_path / "a" / "grey.png")
-    Image.new("RGBA", (6, 4), (1, 2, 3, 4)).save(tmp_path / "b" / "clear.png")
-    assert image_folder(tmp_path, test_fraction=0.4).train.images.shape[1:] == (3, 4, 6)
-
-
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=f"there is no folder {tmp_path}/nowhere"):
-        image_folder(tmp_path / "nowhere")
-
-
-def test_an_empty_class_is_named(tmp_path):
-    write_tree(tmp_path, {"train/a": 1, "train/b": 0, "test/a": 1, "test/b": 1})
-    with pytest.raises(FileNotFoundError, match="train/b holds no image"):
-        image_folder(tmp_path)
-
-
-@pytest.mark.parametrize("counts", [{}, {"train/a": 1, "train/b": 1}, {"only": 3}])
-def test_fewer_than_two_classes_is_an_error_that_shows_the_layout(tmp_path, counts):
-    write_tree(tmp_path, counts)
-    with pytest.raises(ValueError, match="at least 2 classes, found .*the layout is <class>/"):
-        image_folder(tmp_path)
-
-
-def test_parts_without_train_are_not_taken_for_classes(tmp_path):
-    write_tree(tmp_path, {"val/a": 3, "test/a": 3})
-    with pytest.raises(ValueError, match="has val and test but no train"):
-        image_folder(tmp_path)
-
-
-@pytest.mark.parametrize("test", [{"test/a": 1}, {"test/a": 1, "test/c": 1}, {"test/a": 1, "test/b": 1, "test/c": 1}])
-def test_the_classes_of_all_parts_must_agree(tmp_path, test):
-    write_tree(tmp_path, {"train/a": 1, "train/b": 1, **test})
-    with pytest.raises(ValueError, match=r"at least 2 classes, found \['a'\]|only one of them has (b, )?c"):
-        image_folder(tmp_path)
-
-
-@pytest.mark.parametrize("content", [b"", b"not an image", "half"])
-def test_an_unreadable_image_is_named(tmp_path, content):
-    write_tree(tmp_path, {"a": 2, "b": 40}, size=(50, 50), suffix="jpg")
-    bad = tmp_path / "b" / "7.jpg"
-    bad.write_bytes(bad.read_bytes()[:800] if content == "half" else content)
-    with pytest.raises(ValueError, match=f"cannot read the image {bad}.*replace or remove it"):
-        image_folder(tmp_path)
 
 
 # --- generated data and the registry ----------------------------------------------------------------------------------

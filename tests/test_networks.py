@@ -1,9 +1,11 @@
 import hashlib
 import io
 import urllib.error
+import warnings
 
 import pytest
 import torch
+import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import convolved, normalized, paths, randomized
@@ -11,6 +13,7 @@ from torch import nn
 
 from resnet_edu.blocks import BLOCKS, MIXINGS, NORMALIZATIONS, SHORTCUTS, BasicBlock
 from resnet_edu.networks import (
+    ACTIVATIONS,
     IMAGENET_STAGES,
     PRESETS,
     ResNet,
@@ -399,3 +402,62 @@ def test_pretrained_does_not_keep_a_download_that_was_cut(hub, monkeypatch):
     with pytest.raises(ConnectionError, match=r"could not be fetched \(invalid hash value"):
         pretrained("resnet18")
     assert list(hub.iterdir()) == []
+
+
+# Tools that trace
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_traced_graphs_have_torchvisions_node_names(depth):
+    from torchvision.models.feature_extraction import get_graph_node_names
+
+    theirs = getattr(torchvision.models, f"resnet{depth}")()
+    ours = get_graph_node_names(imagenet_resnet(depth))
+    assert ours == get_graph_node_names(theirs)  # in training and in evaluation mode
+    assert {"layer1.0.add", "layer4.1.relu_1", "layer2.0.downsample.0", "flatten", "fc"} <= set(ours[0])
+
+
+def test_features_are_extracted_as_from_torchvisions_network():
+    from torchvision.models.feature_extraction import create_feature_extractor
+
+    theirs, ours = torchvision.models.resnet18().eval(), resnet18().eval()
+    ours.load_state_dict(theirs.state_dict())
+    nodes, x = ["relu", "layer1.1.add", "layer3.0.relu", "layer4", "flatten", "fc"], torch.randn(1, 3, 64, 64)
+    found, expected = (create_feature_extractor(network, nodes)(x) for network in (ours, theirs))
+    assert list(found) == nodes
+    expected["layer1.1.add"], found["layer1.1.add"] = (  # torchvision's ReLU writes into the sum before it is returned
+        one["layer1.1.add"].relu() for one in (expected, found)
+    )
+    for node in nodes:
+        assert torch.allclose(found[node], expected[node], atol=1e-5), node
+
+
+ORDERS = [
+    *({"block": block, "activation": activation} for block in ("basic", "bottleneck") for activation in ACTIVATIONS),
+    *({"shortcut": shortcut} for shortcut in SHORTCUTS),
+    *({"mixing": mixing, "shortcut": "B"} for mixing in MIXINGS),
+    {"normalization": "none"},
+]
+
+
+@pytest.mark.parametrize("options", ORDERS, ids=str)
+def test_every_network_can_be_traced_and_scripted(options):
+    depth = 11 if options.get("block") == "bottleneck" else 8
+    network = randomized(cifar_resnet(depth, width=2, **options)).eval()
+    x = torch.randn(2, 3, 9, 8)
+    expected = network(x)
+    assert torch.equal(torch.fx.symbolic_trace(network)(x), expected)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch would rather export
+        scripted = torch.jit.script(network)
+    assert torch.equal(scripted(x), expected)
+
+
+def test_a_wrong_batch_is_still_refused_and_stages_are_read_through_hooks_that_go():
+    network = cifar_resnet(8, width=2).eval()
+    with pytest.raises(ValueError, match="build the network with in_channels=1"):
+        network(torch.zeros(1, 1, 8, 8), return_stages=True)
+    _, stages = network(torch.randn(1, 3, 8, 8), return_stages=True)
+    kept = dict(stages)
+    network(torch.randn(1, 3, 8, 8))
+    assert stages == kept and not any(module._forward_hooks for module in network.modules())

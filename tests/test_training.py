@@ -262,6 +262,30 @@ def test_a_graphed_step_computes_what_an_eager_one_does(digits, precision):
     assert losses[0] == pytest.approx(losses[1], rel=2e-2)
 
 
+# A last batch of one image
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "batch_size", "advice"),
+    [(4, 65, 64, 63), (1, 65, 64, 63), (4, 64, 1, 2), (4, 11, 5, 4), (4, 23, 11, 10), (8, 65, 64, None)],
+)
+def test_one_image_on_a_map_of_one_pixel_is_refused_before_training(size, count, batch_size, advice):
+    data = synthetic(10, 1, size, train=count, test=20)
+    before = weights(network := small())
+    if advice is None:  # maps of 2x2: four numbers a channel
+        assert len(list(train(network, data, TrainConfig(epochs=1, batch_size=batch_size)))) == 1
+        return
+    with pytest.raises(ValueError, match=rf"leaves one image .*; choose batch_size={advice} \(--batch-size {advice}\)"):
+        next(train(network, data, TrainConfig(epochs=1, batch_size=batch_size)))
+    assert same(before, weights(network)) and not any(module._forward_pre_hooks for module in network.modules())
+    assert len(list(train(network, data, TrainConfig(epochs=1, batch_size=advice)))) == 1
+
+
+def test_one_image_is_enough_without_batch_normalisation():
+    data = synthetic(10, 1, 4, train=65, test=20)
+    assert len(list(train(small(normalization="none"), data, TrainConfig(epochs=1, learning_rate=0.001)))) == 1
+
+
 # Checkpoints
 
 
@@ -321,9 +345,67 @@ def test_a_failed_write_keeps_the_old_checkpoint(tmp_path, monkeypatch):
     file = tmp_path / "run.pt"
     checkpoints.save(file, {"step": 1})
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("no space left on device")))
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(checkpoints.CheckpointError, match=r"no space .*; the one before is still there; .*--resume"):
         checkpoints.save(file, {"step": 2})
     assert checkpoints.load(file)["step"] == 1 and os.listdir(tmp_path) == ["run.pt"]
+
+
+def test_the_place_is_tried_before_the_first_epoch(digits, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "folder").mkdir()
+    wrong = {
+        "folder": "must be a file, got the folder",
+        "file/run.pt": "no checkpoint can be written to .*another place",
+    }
+    monkeypatch.setattr("resnet_edu.training._Run.epoch", lambda *_: pytest.fail("it trained"))
+    for place, message in wrong.items():
+        with pytest.raises(ValueError, match=message):
+            next(train(small(), digits, checkpoint=tmp_path / place, resume=True))
+    monkeypatch.setattr("pathlib.Path.write_bytes", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Forbidden")))
+    with pytest.raises(ValueError, match=r"run.pt \(Forbidden\); name another place"):
+        next(train(small(), digits, checkpoint=tmp_path / "run.pt"))
+    assert (tmp_path / "file").read_text() == "kept" and sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("done", [1, 3])
+def test_a_constant_run_made_longer_ends_with_the_same_bits(digits, tmp_path, done):
+    file, config = tmp_path / "run.pt", TrainConfig(epochs=3, schedule="constant", augment=True)
+    whole = small()
+    expected = list(train(whole, digits, replace(config, epochs=5)))
+    run = train(small(), digits, config, checkpoint=file)
+    for _ in range(done):
+        next(run)
+    run.close()
+    resumed = small()
+    records = list(train(resumed, digits, replace(config, epochs=5), checkpoint=file, resume=True))
+    assert same(weights(whole), weights(resumed))
+    assert [r.train_loss for r in records] == [r.train_loss for r in expected]
+
+
+def test_a_step_schedule_made_longer_keeps_its_falls(digits, tmp_path, monkeypatch):
+    file, config = tmp_path / "run.pt", TrainConfig(epochs=4, schedule="paper", batch_size=256)
+    list(train(small(), digits, config, checkpoint=file))
+    for epochs in (6, 7):  # longer once, and once more
+        resumed = small()
+        records = list(train(resumed, digits, replace(config, epochs=epochs), checkpoint=file, resume=True))
+        assert [r.learning_rate for r in records] == pytest.approx([0.1, 0.1, 0.01] + [0.001] * (epochs - 3))
+    planned = learning_rate_at
+    monkeypatch.setattr("resnet_edu.training.learning_rate_at", lambda config, step, steps: planned(config, step, 24))
+    whole = small()
+    list(train(whole, digits, replace(config, epochs=7)))
+    assert same(weights(whole), weights(resumed))
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
+def test_a_schedule_over_all_epochs_cannot_be_made_longer_and_says_why(digits, tmp_path, schedule):
+    file, config = tmp_path / "run.pt", TrainConfig(epochs=2, schedule=schedule, batch_size=512)
+    list(train(small(), digits, config, checkpoint=file))
+    for epochs, message in (
+        (3, rf"a run of 2 epochs \(now 3\), and schedule '{schedule}' plans"),
+        (1, "holds 2 epochs"),
+    ):
+        with pytest.raises(checkpoints.CheckpointError, match=message):
+            next(train(small(), digits, replace(config, epochs=epochs), checkpoint=file, resume=True))
 
 
 def test_unusable_checkpoints_are_explained(digits, tmp_path):

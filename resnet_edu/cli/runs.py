@@ -32,7 +32,7 @@ def add_runs(commands: argparse._SubParsersAction) -> None:
     record.add_argument("experiment", nargs="*", help="what to record; see: resnet-edu runs list")
     record.add_argument("--all", action="store_true", help="all experiments that need no --path")
     record.add_argument("--only", metavar="RUN", help="this run alone")
-    record.add_argument("--device", help="cpu, cuda … (default: the GPU if there is one)")
+    record.add_argument("--device", help="cpu, cuda, mps … (default: the GPU if there is one)")
     record.add_argument("--path", help="folder of the images, for an experiment on images of a folder")
     record.add_argument("--jobs", type=int, help="processes (default: one a CPU core, or one for a GPU)")
     record.add_argument("--rehearse", action="store_true", help="go through every step quickly, and record nothing")
@@ -120,6 +120,8 @@ def _verify(options: argparse.Namespace) -> int:
 def _record(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from resnet_edu.distributed import own_device
+
     names = list(options.experiment)
     if options.all:
         names += [name for name in experiments.names() if experiments.load(name).data != "image_folder"]
@@ -133,7 +135,7 @@ def _record(options: argparse.Namespace) -> int:
         wanted = [run for run in wanted if run.name == options.only]
     if options.rehearse:
         return _rehearse(wanted, options.device)
-    device = options.device or experiments.best_device()
+    device = str(own_device(options.device))  # under torchrun a process's own
     for name in dict.fromkeys(run.experiment for run in wanted):
         needs = experiments.load(name).needs
         if needs and not device.startswith(needs):

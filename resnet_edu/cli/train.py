@@ -3,12 +3,14 @@
 import argparse
 import json
 import sys
+import warnings
 from dataclasses import asdict, fields, replace
 
 from resnet_edu import __version__
 from resnet_edu.blocks import MIXINGS, NORMALIZATIONS, SHORTCUTS
 from resnet_edu.cli.errors import Failed
 
+DATA_OPTIONS = ("size", "test_fraction", "flip", "background", "skip_damaged")  # handed on if they are given
 CHOICES = {"schedule": "SCHEDULES", "precision": "PRECISIONS"}
 
 
@@ -27,8 +29,14 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     group = train.add_argument_group("data")
     group.add_argument("--data", default="digits", choices=DATASETS, help="data set (default: digits, bundled)")
     group.add_argument("--path", help="folder of image_folder, or where a downloaded data set is kept")
+    group.add_argument("--size", type=int, metavar="PIXELS", help="image_folder: scale and crop to this square")
+    group.add_argument("--test-fraction", type=float, metavar="PART", help="part that becomes the test set (0.2)")
+    group.add_argument("--split-seed", type=int, metavar="N", help="which images become the test set (default: 0)")
+    group.add_argument("--flip", action=argparse.BooleanOptionalAction, help="image_folder: may --augment mirror?")
+    group.add_argument("--background", metavar="COLOUR", help="image_folder: under what is transparent (white)")
+    group.add_argument("--skip-damaged", action="store_true", default=None, help="image_folder: go on without them")
     group.add_argument("--validation", type=_amount, help="images, or part, of the training set to hold out")
-    group.add_argument("--device", help="cpu, cuda, cuda:1 … (default: the GPU if there is one)")
+    group.add_argument("--device", help="cpu, cuda, cuda:1, mps … (default: the GPU if there is one)")
     group = train.add_argument_group("network")
     group.add_argument("--preset", choices=PRESETS, metavar="NAME", help=f"instead of a depth: {', '.join(PRESETS)}")
     group.add_argument("--depth", type=int, default=20, help="weighted layers, 6n+2 or 9n+2 (default: 20)")
@@ -107,13 +115,20 @@ def _data(options: argparse.Namespace):
     from resnet_edu.datasets import load
     from resnet_edu.distributed import own_device
 
-    settings = {}
-    if options.path is not None:
-        settings["path" if options.data == "image_folder" else "root"] = options.path
-    data = load(options.data, **settings)
-    if options.validation is not None:
-        data = data.hold_out(options.validation)
-    return data.to(own_device(options.device))
+    settings = {name: getattr(options, name) for name in DATA_OPTIONS}
+    settings["seed"] = options.split_seed
+    settings["path" if options.data == "image_folder" else "root"] = options.path
+    if options.data == "image_folder" and options.path is None:
+        raise ValueError("image_folder needs the folder of the images: --path FOLDER")
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        data = load(options.data, **{name: value for name, value in settings.items() if value is not None})
+        if options.validation is not None:
+            data = data.hold_out(options.validation)
+        data = data.to(own_device(options.device))
+    for note in notes:
+        print(f"resnet-edu train: note: {note.message}", file=sys.stderr)
+    return data
 
 
 def _network(options: argparse.Namespace, data):

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from resnet_edu.blocks import ResidualBlock, Shortcut
 from resnet_edu.datasets import Dataset, Split
+from resnet_edu.devices import device_name
 from resnet_edu.networks import cifar_resnet, weighted_layers
 from resnet_edu.training import DivergedError, StepRecord, TrainConfig, evaluate, train
 
@@ -123,7 +124,7 @@ class KernelSource:
 
     def __init__(self, data: Dataset, defaults: dict):
         self.data, self.defaults = data, defaults
-        self.device = _device_name(data.device)
+        self.device = device_name(data.device)
         self._lock = threading.Condition()
         self._run = 0  # number of the run; a thread that serves another one ends
         self._experiment: Experiment | None = None
@@ -263,7 +264,3 @@ def _finite(value: object) -> object:
     if isinstance(value, list):
         return [_finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"

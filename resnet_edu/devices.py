@@ -1,0 +1,64 @@
+"""Where tensors are: which device to take, what it is called, and what it lacks."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+WITH_FLOAT64 = ("cpu", "cuda")  # Apple's GPUs have no float64, and Intel's not all
+
+
+def best_device() -> torch.device:
+    """Return the CUDA device if there is one, else the Apple GPU if there is one, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """Return what people call the device: the GPU's name, or ``"CPU"``."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return {"cpu": "CPU", "mps": "Apple GPU (MPS)"}.get(device.type, device.type)
+
+
+def default_generator(device: torch.device) -> torch.Generator:
+    """Return the generator from which operations on the device draw (dropout), and no other."""
+    if device.type == "cuda":
+        torch.cuda.init()
+        return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
+    return torch.mps._get_default_mps_generator() if device.type == "mps" else torch.default_generator
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Return how many bytes are free on the device, for the CPU within the limits of a container; None if unknown."""
+    if device.type == "cuda":
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + cached
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+    return _free_host_memory() if device.type == "cpu" else None
+
+
+def _free_host_memory() -> int | None:
+    free = []
+    try:
+        rows = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        free.append(1024 * int(rows["MemAvailable"].split()[0]))
+        group = Path("/sys/fs/cgroup")
+        limit = (group / "memory.max").read_text().strip()
+        if limit != "max":
+            free.append(int(limit) - int((group / "memory.current").read_text()))
+    except (OSError, ValueError, KeyError):  # not Linux, or no container
+        pass
+    return min(free, default=None)
+
+
+def in_gib(count: float) -> str:
+    """Return a number of bytes as text, in GiB or MiB."""
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**29 else f"{count / 2**20:,.0f} MiB"
+
+
+def to_float64(tensor: Tensor) -> Tensor:
+    """Return the tensor in float64: where it is, or on the CPU if its device has no such numbers."""
+    return (tensor if tensor.device.type in WITH_FLOAT64 else tensor.cpu()).double()
