@@ -124,7 +124,8 @@ def step_curves(
             ax.plot(counts, values.mean(1), ls=DASHES[index % 5], label=method, **style)
             ax.plot(counts, values, ls="", ms=4, mfc="none", alpha=0.8, **style)
         for index, (method, values) in enumerate(frozen.items(), len(trained)):
-            ax.axhline(np.mean(values), color=OTHERS[index % 5], ls=DASHES[index % 5], lw=1.4, label=method)
+            dash = DASHES[(index + 1) % 5]  # the sixth method has the first one's colour, and another dash
+            ax.axhline(np.mean(values), color=OTHERS[index % 5], ls=dash, lw=1.4, label=method)
         ax.set_xscale("log")
         ax.set_xticks(counts, [str(count) for count in counts])
         ax.minorticks_off()
