@@ -69,7 +69,7 @@ def in_turns(other: Path, name: str, students: int, rounds: int) -> None:
                 costs[which].append(_cost(other if which == "before" else ROOT, course, name))
     print(f"{name}: {students} right submissions, {rounds} rounds, seconds a submission beyond the start-up")
     for which, values in costs.items():
-        processor, clock = (median(value) / students for value in zip(*values, strict=True))
+        processor, clock = (median(value) / (students - 1) for value in zip(*values, strict=True))
         print(f"{which:<8} processor {processor:.3f}, clock {clock:.3f}")
     processor = median(now[0] / before[0] for before, now in zip(costs["before"], costs["now"], strict=True))
     print(f"now takes {100 * (processor - 1):+.1f} % of the processor's seconds")
