@@ -572,6 +572,9 @@ class _GraphStepper(_Stepper):
         weights = {name: value.clone() for name, value in self.network.state_dict().items()}
         # The momenta are there from the start; without momentum, or for a frozen parameter, there are none.
         momenta = [(buffer, buffer.clone()) for state in self.optimizer.state.values() for buffer in state.values()]
+        # What dropout draws and what the scaler learns while warming up must not count either.
+        generator, scaler = default_generator(self.device), self.scaler.state_dict()
+        drawn = generator.get_state()
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):  # lets libraries choose their kernels before the recording
@@ -594,6 +597,8 @@ class _GraphStepper(_Stepper):
                 value.copy_(weights[name])
             for buffer, before in momenta:
                 buffer.copy_(before)
+        self.scaler.load_state_dict(scaler)
+        generator.set_state(drawn)
         return _Graph(graph, images, labels, sums, [parameter.grad for parameter in self.network.parameters()])
 
 

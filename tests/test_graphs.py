@@ -124,3 +124,27 @@ def test_gradients_are_those_of_the_last_step_after_a_short_batch_too(few, monke
     assert len(made) == 2  # one for 40 images, one for the last 10
     for graphed, eager in zip(seen[True], seen[False], strict=True):
         assert torch.allclose(graphed, eager, rtol=1e-2, atol=1e-4)
+
+
+def test_recording_consumes_neither_random_numbers_nor_the_scalers_state(few, monkeypatch):
+    graphs.install(monkeypatch)
+    same_as_eager(few, replace(CONFIG, augment=True), mixing="dropout")
+    run = training._Run(cifar_resnet(8, width=2, in_channels=1, mixing="dropout"), few, CONFIG)
+    run.stepper.scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=2)  # grows at every other step
+    state, before = run.stepper.scaler.state_dict(), torch.get_rng_state()
+    run.stepper._record(few.normalize(few.train.images[:40]), few.train.labels[:40], 40)
+    assert run.stepper.scaler.state_dict() == state and torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_graphed_run_that_goes_on_ends_as_if_never_stopped(few, monkeypatch, tmp_path):
+    graphs.install(monkeypatch)
+    whole = trained(few, CONFIG, mixing="dropout")
+    networks = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        networks.append(cifar_resnet(8, width=2, in_channels=1, mixing="dropout"))
+    first = train(networks[0], few, CONFIG, checkpoint=tmp_path / "run.pt")
+    next(first)
+    first.close()
+    records = list(train(networks[1], few, CONFIG, checkpoint=tmp_path / "run.pt", resume=True))
+    assert [record.train_loss for record in records] == pytest.approx(whole[0], rel=1e-6)
