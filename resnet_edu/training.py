@@ -247,6 +247,11 @@ class _Run:
                 raise ValueError(f"{name} needs a CUDA device, got {device}; leave it out")
         if config.precision == "float16" and device.type != "cuda":
             raise ValueError(f"precision 'float16' needs a CUDA device, got {device}; use 'bfloat16' or 'float32'")
+        if config.precision == "bfloat16" and not devices.has_bfloat16(device):
+            raise ValueError(
+                f"precision 'bfloat16' needs a GPU of compute capability 8.0 or higher, and {device} has less and "
+                "would emulate it slowly; use 'float16'"
+            )
         if config.cuda_graph and self.processes.count > 1:
             raise ValueError("cuda_graph works in one process alone; leave it out under torchrun")
         smallest = self._smallest(config.batch_size)

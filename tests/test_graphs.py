@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import graphs
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 
 from resnet_edu import devices, training
 from resnet_edu.datasets import Split
-from resnet_edu.distributed import own_device
+from resnet_edu.distributed import Processes, own_device
 from resnet_edu.networks import cifar_resnet
 from resnet_edu.training import TrainConfig, _compute, train
 
@@ -148,3 +149,26 @@ def test_a_graphed_run_that_goes_on_ends_as_if_never_stopped(few, monkeypatch, t
     first.close()
     records = list(train(networks[1], few, CONFIG, checkpoint=tmp_path / "run.pt", resume=True))
     assert [record.train_loss for record in records] == pytest.approx(whole[0], rel=1e-6)
+
+
+@pytest.mark.parametrize(("capability", "allowed"), [((7, 5), False), ((7, 0), False), ((8, 0), True), ((9, 0), True)])
+def test_emulated_bfloat16_is_refused_and_float16_named(few, monkeypatch, capability, allowed):
+    """A T4, as Colab lends them, has 7.5; PyTorch says that it supports bfloat16."""
+    config = TrainConfig(precision="bfloat16")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    run = SimpleNamespace(
+        network=SimpleNamespace(parameters=lambda: iter([SimpleNamespace(device=torch.device("cuda:0"))])),
+        data=SimpleNamespace(device=torch.device("cuda:0")),
+        config=config,
+        count=640,
+        processes=Processes(),
+        _smallest=lambda size: size,
+        _check_memory=lambda: None,
+    )
+    if allowed:
+        training._Run._check(run)
+    else:
+        with pytest.raises(ValueError, match="8.0 or higher, and cuda:0 has less .* use 'float16'"):
+            training._Run._check(run)
+    assert devices.reduced_precision(torch.device("cuda:0")) == ("bfloat16" if allowed else "float16")
+    assert devices.reduced_precision(torch.device("cpu")) == "bfloat16"
