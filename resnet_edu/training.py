@@ -473,7 +473,7 @@ class _Stepper:
         self.processes, self.device, self.config = run.processes, device, config
         model = nn.SyncBatchNorm.convert_sync_batchnorm(run.network) if config.sync_batch_norm else run.network
         model = self.processes.wrap(model)
-        self.model = torch.compile(model) if config.compile else model
+        self.model = torch.compile(model, dynamic=False) if config.compile else model  # one graph a batch size
         reduced = config.precision != "float32"
         self.autocast = torch.autocast(device.type, getattr(torch, config.precision)) if reduced else nullcontext()
         # float16 gradients underflow without a scale; for the other formats the scaler does nothing.

@@ -172,3 +172,10 @@ def test_emulated_bfloat16_is_refused_and_float16_named(few, monkeypatch, capabi
             training._Run._check(run)
     assert devices.reduced_precision(torch.device("cuda:0")) == ("bfloat16" if allowed else "float16")
     assert devices.reduced_precision(torch.device("cpu")) == "bfloat16"
+
+
+def test_a_short_batch_does_not_make_the_compiled_network_dynamic(few, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(torch, "compile", lambda model, **options: asked.update(options) or model)
+    next(train(cifar_resnet(8, width=2, in_channels=1), few, TrainConfig(epochs=1, compile=True)))
+    assert asked == {"dynamic": False}
