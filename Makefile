@@ -1,9 +1,15 @@
 # Two commands matter: `make book` and `make test`. Each does all of its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab test bench test-all venv browser requirements clean
+.PHONY: help book serve lab test bench test-all venv browser sandbox requirements clean
 
 PYTHON ?= python3
 BIN := .venv/bin
+# uv takes a quarter of pip's time; `make venv INSTALLER=pip` needs nothing but Python.
+INSTALLER ?= uv
+UV := $(filter uv,$(INSTALLER))
+INSTALL := $(BIN)/python -m $(if $(UV),uv pip install --python $(BIN)/python,pip install) --quiet
+# `make venv CPU=1` leaves CUDA's libraries out, for an index with a PyTorch that does without.
+CUDA := ^(cuda-|nvidia-|triton==)
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -17,9 +23,10 @@ serve: book ## build the book and serve it on a free port (PORT=8000 asks for on
 lab: .venv/.ready ## open JupyterLab on the chapters
 	$(BIN)/jupyter lab --notebook-dir=book/chapters
 
-test: .venv/.ready .venv/colab browser ## run the tests: units, notebooks, the built book in a browser
+test: .venv/.ready .venv/colab browser sandbox ## run the tests: units, notebooks, the built book in a browser
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
+	@$(BIN)/python tools/get_sandbox.py --check
 
 test-all: test ## run the slow tests, too: a whole class graded, nbgrader, Gradescope
 	$(BIN)/python -m pytest -m slow
@@ -34,6 +41,9 @@ venv: ## make the environment anew
 browser: .venv/.ready
 	@$(BIN)/python tools/get_browser.py
 
+sandbox: .venv/.ready
+	@$(BIN)/python tools/get_sandbox.py
+
 requirements: .venv/.ready ## compile requirements.txt from pyproject.toml
 	$(BIN)/python tools/compile_requirements.py
 
@@ -43,7 +53,7 @@ clean: ## remove what was built
 # Colab's notebook packages, for the lab's kernel test; they lie apart and come first on that kernel's path.
 .venv/colab: tests/colab-requirements.txt .venv/.ready
 	@rm -rf $@
-	$(BIN)/python -m pip install --quiet --no-deps --target $@ -r tests/colab-requirements.txt
+	$(INSTALL) --no-deps --target $@ -r tests/colab-requirements.txt
 	@touch $@
 
 .venv/.ready: requirements.txt pyproject.toml
@@ -52,6 +62,8 @@ clean: ## remove what was built
 	@$(PYTHON) -c 'import ensurepip, venv' || \
 	  { echo "this Python cannot make environments; on Debian or Ubuntu: apt-get install python3-venv"; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -r requirements.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@grep -vE '$(if $(CPU),$(CUDA),^$$)' requirements.txt > .venv/requirements.txt
+	$(if $(UV),$(BIN)/python -m pip install --quiet "$$(grep '^uv==' requirements.txt)")
+	$(INSTALL) -r .venv/requirements.txt
+	$(INSTALL) --no-deps --editable .
 	@touch $@

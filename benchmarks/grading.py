@@ -2,6 +2,7 @@
 
     python -m benchmarks.grading                     24 copies of the solution of residual-block
     python -m benchmarks.grading --students 300 --ours   ours alone, with the memory that it takes
+    python -m benchmarks.grading --against CHECKOUT      ours against another checkout's, with seconds of the processor
 
 The submissions are the assignment's own solutions, so both run all tests. ``own computation`` is what a submission's
 cells take by themselves, in a process that has imported torch already; the rest is the grader's cost.
@@ -20,8 +21,9 @@ import time
 from pathlib import Path
 from statistics import median
 
-from resnet_edu.course.grading import grade_class, imports, run
+from resnet_edu.course.classroom import grade_class, imports
 from resnet_edu.course.notebooks import Assignment, write
+from resnet_edu.course.running import run
 from resnet_edu.course.sandbox import Limits, Sandbox, problem
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +56,47 @@ def ours(course: Path, name: str, jobs: int, kind: str) -> float:
     return seconds
 
 
+def in_turns(other: Path, name: str, students: int, rounds: int) -> None:
+    """Grade one class with this checkout and with another one, taking turns; print what a submission takes.
+
+    Seconds of the processor say more than those of the clock where other programs run beside.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        course = make_class(Path(folder), name, students)
+        costs: dict[str, list[tuple[float, float]]] = {"before": [], "now": []}
+        for turn in range(rounds):
+            for which in list(costs)[:: -1 if turn % 2 else 1]:
+                costs[which].append(_cost(other if which == "before" else ROOT, course, name))
+    print(f"{name}: {students} right submissions, {rounds} rounds, seconds a submission beyond the start-up")
+    for which, values in costs.items():
+        processor, clock = (median(value) / students for value in zip(*values, strict=True))
+        print(f"{which:<8} processor {processor:.3f}, clock {clock:.3f}")
+    processor = median(now[0] / before[0] for before, now in zip(costs["before"], costs["now"], strict=True))
+    print(f"now takes {100 * (processor - 1):+.1f} % of the processor's seconds")
+
+
+def _cost(root: Path, course: Path, name: str) -> tuple[float, float]:
+    """Return the seconds of the processor and of the clock for a class, less those for its first submission."""
+    totals = []
+    command = [sys.executable, "-m", "resnet_edu", "course", "grade", name]
+    options = ["--course", str(course), "--jobs", "1", "--sandbox", "none" if problem("bwrap") else "bwrap"]
+    for students in (["s0000"], []):
+        shutil.rmtree(course / "results", ignore_errors=True)
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        done = subprocess.run(
+            [*command, *students, *options],
+            cwd=root,
+            env=os.environ | {"PYTHONPATH": str(root)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0 and " graded" in done.stdout, done.stdout + done.stderr
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        totals.append((processor, time.perf_counter() - start))
+    return tuple(whole - first for first, whole in zip(*totals, strict=True))
+
+
 def theirs(course: Path, name: str) -> float:
     """Let nbgrader grade the class anew; return the seconds."""
     shutil.rmtree(course / "autograded", ignore_errors=True)
@@ -82,7 +125,7 @@ def own_computation(course: Path, name: str, kind: str) -> float:
     def timed(op: str, *arguments, **request):
         start = time.perf_counter()
         reply = ask(op, *arguments, **request)
-        if op in ("code", "test"):
+        if op in ("given", "code", "test"):
             times[-1] += time.perf_counter() - start
         return reply
 
@@ -101,7 +144,11 @@ def main() -> None:
     parser.add_argument("--students", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--ours", action="store_true", help="leave nbgrader out")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another checkout, to take turns with")
     options = parser.parse_args()
+    if options.against:
+        in_turns(options.against.resolve(), options.name, options.students, options.rounds)
+        return
     kind = "none" if problem("bwrap") else "bwrap"
     with tempfile.TemporaryDirectory() as folder:
         course = make_class(Path(folder), options.name, options.students)

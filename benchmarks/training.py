@@ -5,8 +5,7 @@
     python -m benchmarks.training --beside 4      one network at a time, and four in processes of their own
     python -m benchmarks.training --threads       when one CPU thread is faster than all
 
-* ``resnet_edu``: on a GPU in bfloat16 (float16 on old ones), a step recorded as a CUDA graph; ``eager``: the same
-  without the graph.
+* ``resnet_edu``: on a GPU in 16 bits, a step recorded as a CUDA graph; ``eager``: the same without the graph.
 * ``usual``: a DataLoader over PIL images with ToTensor and Normalize, ``.item()`` after every step. With worker
   processes (kept alive: their start is not counted) and with none.
 * ``d2l``: ``d2l.train_ch6`` as a notebook runs it, its plot included; ``d2l, steps``: its own count, which leaves
@@ -39,9 +38,8 @@ from torch.utils.data import Dataset as TorchDataset
 from resnet_edu.accounting import layers
 from resnet_edu.blocks import Shortcut
 from resnet_edu.datasets import Dataset, Split, best_device, digits, synthetic
-from resnet_edu.devices import reduced_precision
 from resnet_edu.networks import cifar_resnet
-from resnet_edu.training import ONE_THREAD_BELOW, TrainConfig, cpu_threads, train
+from resnet_edu.training import ONE_THREAD_BELOW, TrainConfig, cpu_threads, half_precision, train
 from resnet_edu.trials import Trial
 
 PATIENCE = 600  # seconds for which processes wait for each other
@@ -301,7 +299,7 @@ def main() -> None:
     device = torch.device(options.device) if options.device else best_device()
     if device.type == "cuda" and not torch.cuda.is_available():
         parser.error("there is no CUDA device; torch sees the CPU alone")
-    gpu = {"precision": reduced_precision(device), "cuda_graph": True} if device.type == "cuda" else {}
+    gpu = {"precision": half_precision(device), "cuda_graph": True} if device.type == "cuda" else {}
     name = torch.cuda.get_device_name(device) if gpu else f"{os.cpu_count()} CPU cores"
     print(f"torch {torch.__version__}, {name}")
     if options.threads:

@@ -22,16 +22,6 @@ def device_name(device: torch.device) -> str:
     return {"cpu": "CPU", "mps": "Apple GPU (MPS)"}.get(device.type, device.type)
 
 
-def has_bfloat16(device: torch.device) -> bool:
-    """Return whether the device computes in bfloat16 by itself; older GPUs emulate it, which PyTorch counts, too."""
-    return device.type != "cuda" or torch.cuda.get_device_capability(device) >= (8, 0)
-
-
-def reduced_precision(device: torch.device) -> str:
-    """Return the 16-bit format to train in: ``"bfloat16"``, or ``"float16"`` on GPUs that would emulate it."""
-    return "bfloat16" if has_bfloat16(device) else "float16"
-
-
 def default_generator(device: torch.device) -> torch.Generator:
     """Return the generator from which operations on the device draw (dropout), and no other."""
     if device.type == "cuda":

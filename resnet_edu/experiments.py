@@ -11,7 +11,8 @@ A definition is a TOML file:
   samples the steps. ``epochs = 0`` measures new networks;
 * ``[measure]``: what is measured (``MEASURES``), with the epochs after which (``-1``: the last);
 * ``[[grid]]``: settings that vary; a list gives one run for each value, several lists every combination. Grids and
-  values stand in the order in which they are run, all with the first seed before any with the second;
+  values stand in the order in which they are run, all with the first seed before any with the second. ``seeds`` gives
+  a grid fewer seeds than the rest;
 * ``[[claim]]``: what a page says, checked against the records (``Claim``).
 """
 
@@ -118,20 +119,27 @@ class Experiment:
     claims: Sequence[Claim] = ()
 
     @cached_property
+    def _cells(self) -> list[tuple[dict, int]]:
+        found = []
+        for grid in self.grid:
+            settings = {key: value if isinstance(value, list) else [value] for key, value in grid.items()}
+            (seeds,) = settings.pop("seeds", [self.seeds])
+            found += [(dict(zip(settings, one, strict=True)), seeds) for one in itertools.product(*settings.values())]
+        return found
+
+    @property
     def cells(self) -> list[dict]:
         """The varied settings of each network, the most informative first."""
-        return [
-            dict(zip(grid, values, strict=True))
-            for grid in self.grid
-            for values in itertools.product(*(v if isinstance(v, list) else [v] for v in grid.values()))
-        ]
+        return [cell for cell, _ in self._cells]
 
     @cached_property
     def runs(self) -> list[Run]:
         """All runs: every cell with the first seed, then with the second …"""
         varied = list(dict.fromkeys(key for cell in self.cells for key in cell))
         found = {}
-        for seed, cell in itertools.product(range(self.seeds), self.cells):
+        for seed, (cell, seeds) in itertools.product(range(self.seeds), self._cells):
+            if seed >= seeds:
+                continue
             settings = {**self.settings, **cell, "data": self.data, "measure": self.measure or {}}
             parts = [f"{key}-{cell[key]}" for key in varied if key in cell]
             name = "_".join([*parts, f"seed-{seed}"])

@@ -94,11 +94,11 @@ def outcome(values: np.ndarray, digits: str = ".1f") -> str:
     """Return a sample as text that no line breaks: ``1.3 ± 0.4``, or ``4.2 (0.8 to 28.9)`` where it ``scatters``.
 
     That is mean and standard deviation (n - 1), or median, lowest and highest; a single value stands alone, and
-    none is a dash. From a thousand on numbers are ``short``: the decimals of such a mean mean nothing.
+    none is a dash. From a hundred on numbers are ``short``: the decimals of such a mean mean nothing.
     """
     if not len(values):
         return "–"
-    large = np.abs(values).max() >= 1000
+    large = np.abs(values).max() >= 100
 
     def text(value: float) -> str:
         return short(value) if large else f"{value:{digits}}"

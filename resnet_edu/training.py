@@ -66,7 +66,7 @@ class TrainConfig:
     warmup_learning_rate: float = _option(0.01, "learning rate of the warm-up", "He et al. 2015, section 4.2")
     augment: bool = _option(False, "shifted crops, and mirror images where they make sense", "digits need none")
     seed: int = _option(0, "order of the batches, augmentation, dropout", "any number is as good")
-    precision: str = _option("float32", "number format of the activations", "bfloat16 is faster on recent GPUs")
+    precision: str = _option("float32", "number format of the activations", "half_precision(device) is faster on a GPU")
     channels_last: bool = _option(True, "memory order (N, H, W, C)", "measured faster on the CPU")
     compile: bool = _option(False, "torch.compile the network", "pays off after a minute or more")
     cuda_graph: bool = _option(False, "record a step once, replay it", "GPU only; small kernels wait for Python")
@@ -168,6 +168,17 @@ def _cosine(start: float, end: float, part: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
 
 
+def half_precision(device: torch.device | str) -> str:
+    """Return the 16-bit format in which a device computes: ``"bfloat16"``, or ``"float16"`` on an older GPU.
+
+    GPUs below compute capability 8.0 have no units for bfloat16: on a T4 (7.5), which Colab lends, PyTorch emulates
+    it, slower than float32. float16 works on them; ``train`` scales its loss.
+    """
+    device = torch.device(device)
+    old = device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0)
+    return "float16" if old else "bfloat16"
+
+
 def train(
     network: nn.Module,
     data: Dataset,
@@ -247,7 +258,7 @@ class _Run:
                 raise ValueError(f"{name} needs a CUDA device, got {device}; leave it out")
         if config.precision == "float16" and device.type != "cuda":
             raise ValueError(f"precision 'float16' needs a CUDA device, got {device}; use 'bfloat16' or 'float32'")
-        if config.precision == "bfloat16" and not devices.has_bfloat16(device):
+        if config.precision == "bfloat16" and half_precision(device) != "bfloat16":
             raise ValueError(
                 f"precision 'bfloat16' needs a GPU of compute capability 8.0 or higher, and {device} has less and "
                 "would emulate it slowly; use 'float16'"

@@ -1,16 +1,49 @@
-"""What several tests share: the repository's root, the digits, the built book."""
+"""What several tests share: the repository's root, the digits, the built book, a seed, a plan for two workers."""
 
+import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from resnet_edu import datasets
 from resnet_edu.training import cpu_threads
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "book" / "_ext")]
+
+# Any seed must do: TEST_SEED=7 tries another one (and --hypothesis-seed=7 for the drawn examples, new in each run).
+SEED = int(os.environ.get("TEST_SEED", "0"))
+
+
+def pytest_report_header():
+    return f"TEST_SEED={SEED}"
+
+
+def reseed():
+    """Start from the same random state, alone as in the whole suite, on whichever worker."""
+    random.seed(SEED)
+    np.random.seed(SEED)
+    torch.manual_seed(SEED)
+
+
+before_the_modules_fixtures = pytest.fixture(reseed, scope="module", autouse=True)
+before_the_test = pytest.fixture(reseed, autouse=True)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items):
+    """Keep a module's tests on one worker, which makes its fixtures once.
+
+    What drives a page or waits for a clock shares a worker: two of them at once would keep each other waiting.
+    """
+    for item in items:
+        waits = item.path.name in ("test_lab.py", "test_lab_cards.py", "test_lab_kernel.py", "test_pages.py")
+        item.add_marker(pytest.mark.xdist_group("waits" if waits else item.path.stem))
 
 
 @pytest.fixture(scope="session")

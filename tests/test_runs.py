@@ -237,6 +237,14 @@ def test_runs_come_with_one_seed_of_everything_first(tiny):
     assert [name[-1] for name in names] == list("00001111")
 
 
+def test_a_grid_can_have_fewer_seeds_than_the_rest(tiny):
+    tiny.write_text(tiny.read_text() + "\n[[grid]]\ndepth = 20\nshortcut = ['none', 'A']\nseeds = 1\n")
+    one = experiments.load("tiny")
+    assert len(one.runs) == 10 and {"depth": 20, "shortcut": "A"} in one.cells
+    assert [run.seed for run in one.runs if run.settings["depth"] == 20] == [0, 0]
+    assert all("seeds" not in run.settings for run in one.runs)
+
+
 def test_a_deleted_record_is_restored_with_the_same_numbers(tiny):
     before = record_tiny(2)[1]
     assert before["measured"].keys() == {"gradients"} and [*before["measured"]["gradients"]] == ["0", "1"]

@@ -1,28 +1,29 @@
-"""Build the book: check what it needs, run the pages that changed, and say where the result is.
+"""Build the book: run the pages whose outputs are out of date, let Sphinx make the pages, say where they are.
 
-python tools/build_book.py
+python tools/build_book.py             as many notebooks at a time as there are cores
+python tools/build_book.py --jobs 1    one at a time; the numbers are the same
 """
 
-import hashlib
+import argparse
 import importlib.util
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-BUILD = ROOT / "book" / "_build"
+from dependencies import FRONT, PACKAGE, ROOT, checksum, files_below, files_of, reached
+from filelock import FileLock
+
+BOOK = ROOT / "book"
+BUILD = BOOK / "_build"
 PAGE = BUILD / "html" / "index.html"
-
-
-def digest(*patterns: str) -> str:
-    """Return a checksum of all files that match, by name and content."""
-    files = sorted(path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file())
-    total = hashlib.sha256()
-    for path in files:
-        if "_build" not in path.parts and "__pycache__" not in path.parts:
-            total.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
-    return total.hexdigest()
+CACHE = BUILD / ".jupyter_cache"
+DOCTREES = BUILD / ".doctrees"
+DONE = BUILD / "built.json"  # the state of the last build
 
 
 def check_kernel() -> None:
@@ -31,41 +32,103 @@ def check_kernel() -> None:
         sys.exit("no Jupyter kernel for this Python (ipykernel is missing); mend it with: make venv")
 
 
-def forget(name: str, now: str, *folders: str) -> None:
-    """Drop what earlier builds have kept in these folders, if it was made from other files than now."""
-    stamp = BUILD / f"{name}.sha256"
-    if not stamp.exists() or stamp.read_text() != now:
-        subprocess.run(["rm", "-rf", *(str(BUILD / folder) for folder in folders)], check=True)
-        BUILD.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(now)
+def states() -> dict[str, str]:
+    """Return checksums of what the build is made of, by what must be made anew when they change.
+
+    ``everything``: anything at all; ``frame``: every page; ``lab``: the pages with a lab, which link its files.
+    """
+    book, package = list(files_below("book")), list(files_below(PACKAGE))
+    requirements = ROOT / "requirements.txt"
+    frame = [path for path in book if path.parent == BOOK or path.relative_to(BOOK).parts[0] in ("assets", "_ext")]
+    frame = [path for path in frame if path.suffix != ".md"]
+    lab = [*files_of(reached([f"{PACKAGE}.lab"])), *files_below(FRONT)]
+    return {
+        "everything": checksum([*book, *package, requirements]),
+        "frame": checksum([*frame, requirements]),
+        "lab": checksum(lab),
+    }
 
 
-def main() -> None:
-    """Run the command line."""
-    check_kernel()
-    package = digest("resnet_edu/**/*", "requirements.txt")
-    everything = {"package": package, "book": digest("book/**/*")}
-    done = BUILD / "built.json"
-    if PAGE.exists() and done.exists() and json.loads(done.read_text()) == everything:
+def notebooks() -> tuple[dict[str, Path], int]:
+    """Return the notebooks that run, by their names in the table of contents, and the seconds a cell may take."""
+    import yaml
+    from sphinx_external_toc.parsing import parse_toc_yaml
+
+    settings = yaml.safe_load((BOOK / "_config.yml").read_text(encoding="utf-8"))["execute"]
+    every = {name: BOOK / f"{name}.ipynb" for name in parse_toc_yaml(BOOK / "_toc.yml")}
+    runs = {
+        name: path
+        for name, path in every.items()
+        if path.exists() and not any(path.relative_to(BOOK).match(one) for one in settings["exclude_patterns"])
+    }
+    return runs, settings["timeout"]
+
+
+def run_notebooks(jobs: int) -> None:
+    """Run the pages whose outputs are out of date, and forget how they looked. Stop if one fails."""
+    import run_notebooks as runner
+
+    todo, timeout = notebooks()
+    pages = runner.outdated(todo, CACHE)
+    if not pages:
+        return
+    print(f"notebooks to run: {len(pages)}, {min(jobs, len(pages))} at a time", flush=True)
+    problems, start = [], time.perf_counter()
+    for count, (page, seconds, problem) in enumerate(runner.run(pages, CACHE, jobs, timeout), 1):
+        (DOCTREES / f"{page.name}.doctree").unlink(missing_ok=True)  # its source has not changed, its outputs have
+        took = f"{time.perf_counter() - start:5.0f} s  {count:>2} of {len(pages)}  {page.name}"
+        print(f"{took}: {'FAILED' if problem else 'ran'} {seconds:.0f} s", flush=True)
+        if problem:
+            problems.append(f"book/{page.name}.ipynb, {problem}")
+    if problems:
+        rule = "\n" + "-" * 80 + "\n"
+        sys.exit(rule + rule.join(problems) + rule + f"the book was not built: {len(problems)} of its notebooks failed")
+
+
+def forget(before: dict[str, str], now: dict[str, str]) -> None:
+    """Let Sphinx make anew what it would not see: it looks at a page's source alone."""
+    if before.get("frame") != now["frame"]:
+        shutil.rmtree(DOCTREES, ignore_errors=True)
+    elif before.get("lab") != now["lab"]:
+        for doctree in DOCTREES.rglob("*.doctree"):
+            page = BUILD / "html" / doctree.relative_to(DOCTREES).with_suffix(".html")
+            if not page.exists() or "lab.css" in page.read_text(encoding="utf-8"):
+                doctree.unlink()
+
+
+def build(jobs: int) -> None:
+    """Make what is out of date."""
+    before, now = json.loads(DONE.read_text()) if DONE.exists() else {}, states()
+    if PAGE.exists() and before == now:
         print("nothing changed since the last build")
-    else:
-        done.unlink(missing_ok=True)
-        # The cache of outputs sees a notebook's code alone, and Sphinx copies no style sheet if no page has changed.
-        forget("package", package, ".jupyter_cache", ".doctrees")
-        forget("frame", digest("book/assets/**/*", "book/_ext/**/*", "book/*.yml", "book/*.bib"), ".doctrees")
-        command = [
-            str(Path(sys.executable).with_name("jupyter-book")),
-            "build",
-            "-n",
-            "-W",
-            "--keep-going",
-            str(ROOT / "book"),
-        ]
-        if subprocess.run(command, cwd=ROOT).returncode:
-            sys.exit(
-                "the book was not built: see the messages above (reports of failed pages: book/_build/html/reports)"
-            )
-        done.write_text(json.dumps(everything))
+        return
+    DONE.write_text(json.dumps(before | {"everything": "under way"}))
+    run_notebooks(jobs)
+    forget(before, now)
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "-n", "-W", "--keep-going", str(BOOK)]
+    if subprocess.run(command, cwd=ROOT).returncode:
+        sys.exit("the book was not built: see the messages above")
+    DONE.write_text(json.dumps(now))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="notebooks at a time (default: %(default)s)"
+    )
+    jobs = parser.parse_args(arguments).jobs
+    if jobs < 1:
+        parser.error(f"--jobs must be at least 1, got {jobs}")
+    check_kernel()
+    BUILD.mkdir(exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that kernels end with the build
+    try:
+        with FileLock(BUILD / "build.lock"):  # of two builds at once, such as by two tests, the second finds all done
+            build(jobs)
+    except KeyboardInterrupt:
+        print("\nstopped; notebooks that have run need not run again", file=sys.stderr)
+        sys.exit(130)
     print(f"\nOpen the book: {PAGE.as_uri()}")
 
 

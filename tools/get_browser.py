@@ -6,6 +6,7 @@ In this order: the system's Chromium or Chrome, Debian's package, Playwright's o
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,19 +25,24 @@ def find() -> str | None:
     return own if Path(own).exists() else None
 
 
+def install_by_apt(package: str) -> bool:
+    """Install one of Debian's packages, by sudo where root does not run this; return whether that worked."""
+    if shutil.which("apt-get") is None:
+        return False
+    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    commands = [[*sudo, "apt-get", "update", "-qq"], [*sudo, "apt-get", "install", "-y", "-qq", package]]
+    try:
+        return all(subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0 for command in commands)
+    except OSError:  # such as no sudo
+        return False
+
+
 def install() -> None:
     """Install Debian's Chromium where that is possible, else Playwright's own."""
     release = Path("/etc/os-release")
-    debian = release.exists() and "\nID=debian\n" in "\n" + release.read_text()
-    if debian and hasattr(os, "geteuid"):
-        sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-        commands = [
-            [*sudo, "apt-get", "update", "-qq"],
-            [*sudo, "apt-get", "install", "-y", "-qq", "chromium"],
-        ]
-        if all(subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0 for command in commands):
-            return
-    subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
+    debian = release.exists() and "\nID=debian\n" in "\n" + release.read_text()  # Ubuntu's runs in no container
+    if not (debian and install_by_apt("chromium")):
+        subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
 
 
 def main() -> None:

@@ -44,6 +44,7 @@ def add_course(commands: argparse._SubParsersAction) -> None:
     grade.add_argument("--jobs", type=_positive, help="submissions at a time (default: one for two CPU cores)")
     grade.add_argument("--seed", type=int, help="the class's own CLASS_SEED")
     grade.add_argument("--again", action="store_true", help="grade again what has a result")
+    grade.set_defaults(more="student")  # a name may stand behind an option, too
     feedback = action("feedback", _feedback, "write a page of points and messages for each student")
     feedback.add_argument("name")
     export = action(
@@ -52,6 +53,7 @@ def add_course(commands: argparse._SubParsersAction) -> None:
     export.add_argument("name")
     export.add_argument("--to", default="csv", choices=("csv", "canvas", "moodle", "gradescope", "summary"))
     export.add_argument("--output", type=Path, help="file, or folder for gradescope (default: in results/NAME)")
+    export.add_argument("--column", help="the grade book's column to be filled in, where its name does not tell")
     export.add_argument("--gradebook", type=Path, metavar="CSV", help="what Canvas or Moodle exported, to be filled in")
 
 
@@ -83,12 +85,12 @@ def _limits(options: argparse.Namespace):
 
 
 def _names(course: Path, chosen: list[str]) -> list[str]:
-    from resnet_edu.course.notebooks import names
+    from resnet_edu.course.notebooks import names, there_are
 
     known = names(course)
     unknown = [name for name in chosen if name not in known]
     if unknown or not known:
-        raise ValueError(f"there is no assignment {', '.join(unknown)}; there are: {', '.join(known) or 'none'}")
+        raise ValueError(f"there is no assignment {', '.join(unknown)}; {there_are(course)}")
     return chosen or known
 
 
@@ -116,14 +118,17 @@ def _check(options: argparse.Namespace) -> int:
 
 def _collect(options: argparse.Namespace) -> int:
     from resnet_edu.course.collecting import collect
+    from resnet_edu.course.tables import printable
 
     course = _course(options)
     (name,) = _names(course, [options.name])
     done = collect(course, name, options.download, options.origin, options.roster)
     for entry in done.collected:
-        print(f"{entry.student}: {entry.file}{' (late)' if entry.late else ''}")
+        print(f"{entry.student}: {printable(entry.file)}{' (late)' if entry.late else ''}")
     for file, reason in done.left:
-        print(f"NOT COLLECTED {file}: {reason}", file=sys.stderr)
+        print(f"NOT COLLECTED {printable(file)}: {printable(reason)}", file=sys.stderr)
+    if done.absent:
+        print(f"Without a submission: {', '.join(done.absent)}")
     print(
         f"{len(done.collected)} submissions, {len(done.left)} files not collected, {len(done.absent)} students without"
     )
@@ -134,10 +139,12 @@ def _grade(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from resnet_edu.cli.errors import Failed
-    from resnet_edu.course.grading import grade_class
+    from resnet_edu.course.classroom import grade_class
+    from resnet_edu.course.grading import BrokenAssignmentError
     from resnet_edu.course.marking import prepare
     from resnet_edu.course.notebooks import Assignment
     from resnet_edu.course.sandbox import SandboxError
+    from resnet_edu.course.tables import printable
 
     course, limits = _course(options), _limits(options)
     assignment = Assignment.load(course, options.name, options.seed)
@@ -151,17 +158,23 @@ def _grade(options: argparse.Namespace) -> int:
                 bar.update(done - bar.n)
                 counts[found["status"]] += 1
                 if found["status"] != "graded":
-                    reason = found["message"] or "; ".join(found["flags"]) or _troubles(found)
-                    tqdm.write(f"{found['student']}: {found['status']}: {reason}")
-    except SandboxError as error:
+                    reason = found["message"] or _folded(found["flags"]) or _troubles(found)
+                    tqdm.write(f"{found['student']}: {found['status']}: {printable(reason, 600)}")
+    except (SandboxError, BrokenAssignmentError) as error:
         raise Failed(str(error)) from None
     print(", ".join(f"{count} {status}" for status, count in counts.most_common()) or "there are no submissions")
     written = prepare(course, assignment)
     if written:
-        print(
-            f"Questions for you to read: open {os.path.relpath(written[0])}, write into {os.path.relpath(written[1])}"
-        )
+        page, table, remarks = written
+        print(f"For you to read: open {os.path.relpath(page)}, write points into {os.path.relpath(table)}")
+        for remark in remarks:
+            print(remark, file=sys.stderr)
     return 0
+
+
+def _folded(flags: list[str], most: int = 4) -> str:
+    more = f"; and {len(flags) - most} more" if len(flags) > most else ""
+    return "; ".join(flags[:most]) + more
 
 
 def _troubles(found: dict) -> str:
@@ -185,10 +198,13 @@ def _feedback(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from resnet_edu.course.exporting import export
     from resnet_edu.course.notebooks import Assignment
+    from resnet_edu.course.tables import printable
 
     course = _course(options)
-    done = export(course, Assignment.load(course, options.name), options.to, options.output, options.gradebook)
+    done = export(
+        course, Assignment.load(course, options.name), options.to, options.output, options.gradebook, options.column
+    )
     print(os.path.relpath(done.path))
     for line in done.remarks:
-        print(line, file=sys.stderr)
+        print(printable(line, 600), file=sys.stderr)
     return 0

@@ -42,7 +42,7 @@ def build(course: Path, name: str, seed: int | None = None, wheel: Path | None =
         written.append(book / "exercises" / f"{name}.ipynb")
     for path in written:
         notebooks.write(assignment.release, path)
-    bundle = course.parent / "dist" / "gradescope" / f"{name}.zip"
+    bundle = course / "dist" / "gradescope" / f"{name}.zip"  # with hidden tests: it stays in the course
     content = _bundle(Assignment.load(course, name, seed), wheel or make_wheel())
     bundle.parent.mkdir(parents=True, exist_ok=True)
     if not bundle.exists() or bundle.read_bytes() != content:

@@ -16,8 +16,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from resnet_edu.course import notebooks
-from resnet_edu.course.grading import imports, run
+from resnet_edu.course.classroom import imports
 from resnet_edu.course.notebooks import Assignment, Cell
+from resnet_edu.course.running import run
 from resnet_edu.course.sandbox import Limits, Sandbox
 
 SHORTEST = 24  # characters of a line, without spaces, that give a leak away
@@ -47,6 +48,7 @@ def check(course: Path, names: list[str], kind: str, limits: Limits) -> Iterator
                     sandbox = Sandbox(kind, course, limits, modules)
                     sandbox.start()
                 problems = behaviour(assignment, sandbox, limits)
+            problems += beside(course, name)
             yield name, problems + freshness(course, assignment) + leaks([assignment], files, given)
     finally:
         if sandbox is not None:
@@ -64,9 +66,24 @@ def form(assignment: Assignment) -> list[str]:
     for place, cell in enumerate(assignment.cells):
         label = cell.name or f"cell {place + 1}"
         problems += [f"{label}: {text}" for text in _form_of(cell, assignment.notebook["cells"][place])]
+    answered = {name: cell.name for cell in assignment.cells if cell.is_answer for name in _stub_names(cell)}
+    for cell in assignment.cells:
+        if cell.kind == "code" and not cell.is_answer:
+            problems += [
+                f"{cell.name}: it gives another meaning to {name}, which is the answer of {answered[name]}; "
+                "rename it here (the name behind 'except … as' is even deleted)"
+                for name in sorted(cell.binds & answered.keys())
+            ]
     if not assignment.tests:
         problems.append("there is no question with a test")
     return problems
+
+
+def _stub_names(cell: Cell) -> frozenset[str]:
+    try:
+        return Cell(None, "code", cell.stub).defines if cell.kind == "code" else frozenset()
+    except ValueError:  # unbalanced marks, which are named elsewhere
+        return frozenset()
 
 
 def _form_of(cell: Cell, raw: dict) -> Iterable[str]:
@@ -85,6 +102,17 @@ def _form_of(cell: Cell, raw: dict) -> Iterable[str]:
     except ValueError as error:
         yield str(error)
         return
+    if about.get("task") is True or re.search(r"=== (BEGIN|END) MARK SCHEME ===", cell.source):
+        yield (
+            "nbgrader's task cells and mark schemes are not supported: students would get the scheme; make it a "
+            "Markdown answer (solution and grade) with the scheme as its rubric"
+        )
+    if cell.is_manual and cell.kind != "markdown":
+        yield f"an answer that a person reads must be a Markdown cell, not {cell.kind}"
+    elif cell.is_answer and cell.kind == "raw":
+        yield "an answer must be a code or a Markdown cell, not raw"
+    if cell.is_grade and cell.kind != "code" and not cell.is_answer:
+        yield "points for a cell that is neither test nor answer are not supported"
     if cell.is_grade:
         points = about.get("points")
         good = isinstance(points, int | float) and not isinstance(points, bool) and math.isfinite(points) and points > 0
@@ -143,6 +171,17 @@ def _is_boolean(node: ast.expr) -> bool:
     )
 
 
+def beside(course: Path, name: str) -> list[str]:
+    """Return which files beside the notebook nobody would get."""
+    others = [path for path in sorted((course / "source" / name).rglob("*")) if path.is_file()]
+    return [
+        f"{path.relative_to(course)} is neither handed out nor there when submissions are graded: an assignment is "
+        "one notebook; write the data into a locked cell, or make an assignment of its own"
+        for path in others
+        if path.name != f"{name}.ipynb" and not path.name.startswith(".") and ".ipynb_checkpoints" not in path.parts
+    ]
+
+
 # --- behaviour ---
 
 
@@ -155,7 +194,7 @@ def behaviour(assignment: Assignment, sandbox: Sandbox, limits: Limits) -> list[
     problems: list[str] = []
     for seed in (0, 1):
         trace = run(assignment, solutions, sandbox, limits, seed)
-        for name, reply in {**trace.cells, **trace.tests}.items():
+        for name, reply in {**trace.given, **trace.cells, **trace.tests}.items():
             if reply["outcome"] == "passed":
                 continue
             text = f"{reply.get('kind', '')} {reply['message']}".strip()
@@ -179,7 +218,7 @@ def behaviour(assignment: Assignment, sandbox: Sandbox, limits: Limits) -> list[
         if what == "the stub":
             problems += [
                 f"{name}: fails before a line is written: {reply['kind']} {reply['message']}"
-                for name, reply in trace.cells.items()
+                for name, reply in {**trace.given, **trace.cells}.items()
             ]
     return problems
 
@@ -249,6 +288,7 @@ def leaks(assignments: list[Assignment], files: Iterable[Path], given: Iterable[
                 squeezed = _squeeze(line)
                 if len(squeezed) >= SHORTEST and "###" not in line and squeezed not in known:
                     secret_lines[squeezed] = f"{one.name}/{cell.name}"
+        secret_lines |= {data: f"a picture of {one.name}/{name}" for name, data in one.secret_pictures}
     public = " ".join(
         path.read_text(encoding="utf-8", errors="replace") for path in files
         if path.suffix in (".md", ".ipynb", ".py") and "_build" not in path.parts
@@ -293,12 +333,23 @@ def _readable(name: str, content: bytes) -> str:
     text = content.decode("utf-8", "replace")
     if name.endswith(".ipynb"):
         try:
-            return "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
-        except (ValueError, KeyError, TypeError):
+            return "\n".join(_strings(json.loads(text)))
+        except (ValueError, RecursionError):
             return text
     if name.endswith(".html"):
         return html.unescape(re.sub(r"<[^>]*>", "", text))  # highlighting splits np.maximum into three elements
     return text
+
+
+def _strings(value: object) -> Iterable[str]:
+    """Yield all texts in a notebook: sources, outputs, metadata and attached pictures; a list of lines is one text."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list) and all(isinstance(item, str) for item in value):
+        yield "".join(value)
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _strings(item)
 
 
 def _squeeze(text: str) -> str:

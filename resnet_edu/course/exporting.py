@@ -9,12 +9,13 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from resnet_edu.course import tables
 from resnet_edu.course.collecting import collected
 from resnet_edu.course.grading import STATUSES
 from resnet_edu.course.marking import marked_results
 from resnet_edu.course.notebooks import Assignment
 from resnet_edu.course.pages import page, prose
-from resnet_edu.course.roster import read_table, roster, student_id, write_table
+from resnet_edu.course.roster import moodle_number, roster, student_id, worksheet
 
 
 @dataclass
@@ -25,11 +26,18 @@ class Exported:
     remarks: list[str]
 
 
-def export(course: Path, assignment: Assignment, to: str, output: Path | None = None, gradebook: Path | None = None):
-    """Write an export; the path and remarks come back as ``Exported``."""
-    found = marked_results(course, assignment)
+def export(
+    course: Path,
+    assignment: Assignment,
+    to: str,
+    output: Path | None = None,
+    gradebook: Path | None = None,
+    column: str | None = None,
+) -> Exported:
+    """Write an export; ``column`` is the one of the grade book to be filled where its name does not tell."""
+    found, remarks = marked_results(course, assignment)
     folder = course / "results" / assignment.name
-    remarks = _remarks(found)
+    remarks += _remarks(found)
     if to == "gradescope":
         target = output or folder / "gradescope"
         for result in found:
@@ -40,13 +48,14 @@ def export(course: Path, assignment: Assignment, to: str, output: Path | None = 
     target = output or folder / {"csv": "grades.csv", "summary": "summary.html"}.get(to, f"{to}.csv")
     target.parent.mkdir(parents=True, exist_ok=True)
     if to == "csv":
-        _write_table(target, _csv(course, assignment, found))
+        rows = _csv(course, assignment, found)
+        tables.write_rows(target, rows[0], rows)
     elif to == "summary":
         target.write_text(_summary(assignment, found), encoding="utf-8")
     else:
         fill = _canvas if to == "canvas" else _moodle
-        rows, unknown = fill(course, assignment, {result["student"]: result for result in found}, gradebook)
-        _write_table(target, rows)
+        table, unknown = fill(assignment, {result["student"]: result for result in found}, gradebook, column)
+        tables.write(target, table)
         remarks += [f"{student} has a result but stands not in {gradebook}" for student in unknown]
     return Exported(target, remarks)
 
@@ -67,15 +76,6 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:g}"
 
 
-def _safe(text: str) -> str:
-    """Return text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def _write_table(path: Path, rows: list[dict]) -> None:
-    write_table(path, rows[0], [{key: _safe(value) for key, value in row.items()} for row in rows])
-
-
 def _csv(course: Path, assignment: Assignment, found: list[dict]) -> list[dict]:
     noted, emails = collected(course, assignment.name), {student.id: student.email for student in roster(course)}
     rows = []
@@ -92,58 +92,84 @@ def _csv(course: Path, assignment: Assignment, found: list[dict]) -> list[dict]:
                 **{cell.name: _number(points.get(cell.name)) for cell in assignment.cells if cell.is_grade},
                 "automatic": _number(result["automatic"]),
                 "total": _number(result["total"]),
+                "decided": "; ".join(f"{q['id']}: {q['message']}" for q in result["questions"] if _is_decided(q)),
                 "possible": _number(result["possible"]),
-                "flags": "; ".join(result["flags"]),
+                "flags": "; ".join(map(tables.printable, result["flags"])),
                 "message": result["message"],
             }
         )
     return rows
 
 
-def _canvas(course: Path, assignment: Assignment, found: dict[str, dict], gradebook: Path | None):
+def _is_decided(question: dict) -> bool:
+    """Return whether a person has changed the points of a test."""
+    return question["kind"] == "automatic" and question["outcome"] == "marked"
+
+
+def _canvas(assignment: Assignment, found: dict[str, dict], gradebook: Path | None, column: str | None):
     """Return Canvas's grade book with one column filled; without one, the columns that Canvas asks for."""
     if gradebook is None:
+        columns = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", column or assignment.name]
         rows = [
-            {"Student": result["name"] or student, "ID": student, "SIS User ID": "", "SIS Login ID": "", "Section": "",
-             assignment.name: _number(result["total"])}
+            {"Student": tables.safe(result["name"] or student), "ID": student, columns[-1]: _number(result["total"])}
             for student, result in found.items()
-        ]  # fmt: skip
-        return rows, []
-    table = read_table(gradebook)
-    header = list(table[0]) if table else []
-    columns = [column for column in header if column.split(" (")[0].strip().lower() == assignment.name.lower()]
-    if len(columns) != 1 or "ID" not in header:
+        ]
+        return tables.Table(columns, rows, encoding="utf-8"), []
+    table = tables.read(gradebook)
+    matching = [name for name in table.columns if _is_column(name, column or assignment.name)]
+    if len(matching) != 1 or "ID" not in table.columns:
         raise ValueError(
-            f"{gradebook} must have the column 'ID' and one called {assignment.name!r}, as Canvas exports it"
+            f"{gradebook} must have the column 'ID' and one called {column or assignment.name!r}, as Canvas exports "
+            f"it; it has: {', '.join(map(repr, table.columns))}; name the one to be filled with --column"
         )
-    keep = [c for c in ("Student", "ID", "SIS User ID", "SIS Login ID", "Section") if c in header] + columns
-    return _filled([{column: row[column] for column in keep} for row in table], found, "ID", columns[0])
+    keep = [c for c in ("Student", "ID", "SIS User ID", "SIS Login ID", "Section") if c in table.columns]
+    table.columns = [*keep, matching[0]]
+    return _filled(table, found, "ID", matching[0], student_id)
 
 
-def _moodle(course: Path, assignment: Assignment, found: dict[str, dict], gradebook: Path | None):
-    """Return Moodle's grading worksheet with grades and comments filled in."""
+def _is_column(name: str, wanted: str) -> bool:
+    """Return whether a column is called so; Canvas adds its number: "hw1 (77)"."""
+    return wanted.casefold() in (name.casefold(), name.rpartition(" (")[0].strip().casefold())
+
+
+def _moodle(assignment: Assignment, found: dict[str, dict], gradebook: Path | None, column: str | None):
+    """Return Moodle's grading worksheet, in any language, with the grades filled in."""
     if gradebook is None:
+        columns = ["Identifier", "Full name", column or "Grade", "Maximum Grade"]
         rows = [
-            {"Identifier": f"Participant {student}", "Full name": result["name"], "Grade": _number(result["total"]),
-             "Maximum Grade": _number(result["possible"])}
+            {"Identifier": f"Participant {student}", "Full name": tables.safe(result["name"]),
+             columns[2]: _number(result["total"]), "Maximum Grade": _number(result["possible"])}
             for student, result in found.items()
         ]  # fmt: skip
-        return rows, []
-    table = read_table(gradebook)
-    if not table or not {"Identifier", "Grade"} <= set(table[0]):
-        raise ValueError(f"{gradebook} must be Moodle's grading worksheet, with the columns 'Identifier' and 'Grade'")
-    return _filled(table, found, "Identifier", "Grade")
+        return tables.Table(columns, rows, encoding="utf-8"), []
+    table = tables.read(gradebook)
+    sheet = worksheet(table)
+    key = sheet.id if sheet else "Identifier"
+    grade = column or (sheet.grade if sheet else "Grade")
+    if not {key, grade} <= set(table.columns):
+        raise ValueError(
+            f"{gradebook} must be Moodle's grading worksheet, with the columns 'Identifier' and 'Grade' in its "
+            f"language; it has: {', '.join(map(repr, table.columns))}; name the column of the grades with --column"
+        )
+    return _filled(table, found, key, grade, moodle_number)
 
 
-def _filled(table: list[dict], found: dict[str, dict], key: str, column: str) -> tuple[list[dict], list[str]]:
-    """Return the rows with the totals that are known in ``column``, and who stands in none of them."""
-    rows, listed = [], set()
-    for row in table:
-        student = student_id(row[key])
+def _filled(table: tables.Table, found: dict[str, dict], key: str, column: str, number) -> tuple:
+    """Return the table with the totals that are known in ``column``, and who stands in none of its rows.
+
+    All other cells come back as they were.
+    """
+    by_id = {tables.same_id(student): student for student in found}
+    listed = set()
+    for row in table.rows:
+        written = number(row[key])
+        student = written if written in found else by_id.get(tables.same_id(written)) if written else None
+        if student is None:
+            continue
         listed.add(student)
-        total = found[student]["total"] if student in found else None
-        rows.append(row if total is None else {**row, column: _number(total)})
-    return rows, sorted(set(found) - listed)
+        if found[student]["total"] is not None:
+            row[column] = _number(found[student]["total"])
+    return table, sorted(set(found) - listed)
 
 
 def gradescope_results(result: dict) -> dict:
@@ -153,7 +179,7 @@ def gradescope_results(result: dict) -> dict:
             "name": question["id"].removeprefix("test_"),
             "score": question["points"],
             "max_score": question["possible"],
-            "status": "passed" if question["outcome"] == "passed" else "failed",
+            "status": "passed" if question["points"] == question["possible"] else "failed",
             "output": ("On other inputs: " if question["hidden"] and question["message"] else "") + question["message"],
             "visibility": "visible",
         }

@@ -9,7 +9,7 @@ from resnet_edu.course.pages import page, prose
 
 EXPLANATIONS = {
     "graded": "",
-    "needs_review": "Your instructor will look at this submission.",
+    "needs_review": "Your instructor looks at this submission.",
     "unreadable": "The file could not be read, so it has no points yet.",
     "wrong_notebook": "This is another notebook, so it has no points yet.",
     "timeout": "A test did not end in time. The other questions keep their points.",
@@ -21,7 +21,7 @@ EXPLANATIONS = {
 def write_feedback(course: Path, assignment: Assignment) -> list[Path]:
     """Write ``feedback/STUDENT/NAME/NAME.html`` for each result."""
     pages = []
-    for result in marked_results(course, assignment):
+    for result in marked_results(course, assignment)[0]:
         path = course / "feedback" / result["student"] / assignment.name / f"{assignment.name}.html"
         if path.parent.exists():
             shutil.rmtree(path.parent)  # nothing of another tool or an earlier run stays beside it
@@ -45,7 +45,8 @@ def feedback_page(result: dict) -> str:
         f"{result['assignment']}: {result['name'] or result['student']}",
         f"<p><strong>Points: {total} of {result['possible']:g}</strong></p>"
         + (f"<p>{prose(lead)}</p>" if lead else "")
-        + (table if rows else ""),
+        + (table if rows else "")
+        + "".join(f"<p>{prose(note)}</p>" for note in result.get("notes", ())),
     )
 
 

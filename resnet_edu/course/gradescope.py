@@ -10,9 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from resnet_edu.course.classroom import imports, notebook_of
 from resnet_edu.course.collecting import plain_name
 from resnet_edu.course.exporting import gradescope_results
-from resnet_edu.course.grading import grade, imports, notebook_of, result
+from resnet_edu.course.grading import grade, result
 from resnet_edu.course.notebooks import Assignment, UnreadableError
 from resnet_edu.course.sandbox import Limits, Sandbox, problem
 

@@ -9,17 +9,16 @@ import ast
 import hashlib
 import json
 import re
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import unquote
 
 CODE_STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
 TEXT_STUB = "YOUR ANSWER HERE"
-LARGE = 16 * 2**20  # bytes; a larger notebook is stripped of its outputs by a process of its own
 LARGEST = 1 << 30  # bytes
-LARGEST_SOURCE = 1 << 20  # characters; no answer is that long
+LARGEST_CODE, LARGEST_TEXT = 1 << 20, 16 << 20  # characters of all code cells, and of all others of a kind
+MOST_CELLS = 5_000
 
 
 class UnreadableError(ValueError):
@@ -95,6 +94,16 @@ class Cell:
         return "\n".join(lines) if any(lines) else ""
 
     @cached_property
+    def messages(self) -> list[tuple[re.Pattern, list[str]]]:
+        """What the hidden test can say: a pattern with a group for each value, and the texts around the groups."""
+        found = []
+        for node in nodes(self.hidden):
+            texts = _around(node)
+            if sum(map(len, texts)) >= 4:
+                found.append((re.compile("(.{0,400}?)".join(map(re.escape, texts)), re.DOTALL), texts))
+        return sorted(found, key=lambda each: -sum(map(len, each[1])))
+
+    @cached_property
     def defines(self) -> frozenset[str]:
         """Functions and classes that the cell defines at its top level."""
         return frozenset(
@@ -109,7 +118,9 @@ class Cell:
         names = set(self.defines | self.imports)
         for node in statements(self.source):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                names |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+                inside = list(ast.walk(node))
+                names |= {n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+                names |= {n.name for n in inside if isinstance(n, ast.ExceptHandler) and n.name}
         return frozenset(names)
 
     @cached_property
@@ -131,6 +142,19 @@ def statements(source: str) -> list[ast.stmt]:
         return ast.parse("\n".join(lines)).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
+
+
+def _around(node: ast.AST) -> list[str]:
+    """Return the texts around the values of a string; of anything else, nothing."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return [node.value]
+    texts = [""]
+    for part in node.values if isinstance(node, ast.JoinedStr) else ():
+        if isinstance(part, ast.Constant):
+            texts[-1] += part.value
+        else:
+            texts.append("")
+    return texts
 
 
 def nodes(source: str) -> list[ast.AST]:
@@ -158,22 +182,23 @@ def _cut(source: str, region: str, stub: str | None) -> str:
 
 
 def read(path: Path) -> dict:
-    """Return a notebook as JSON, each cell's source as one text and without outputs.
-
-    Raises ``UnreadableError`` for whatever a stranger may have sent.
-    """
+    """Return a notebook of the instructor's as JSON, as ``parse`` does."""
     if path.is_symlink() or not path.is_file():
         raise UnreadableError("the file is a link or no file; hand in the notebook itself")
-    size = path.stat().st_size
-    if size > LARGEST:
-        raise UnreadableError(f"the file has {size / 1e6:,.0f} MB; clear the outputs and hand in again")
+    return parse(path.read_bytes())
+
+
+def parse(content: bytes | bytearray) -> dict:
+    """Return a notebook as JSON, each cell's source as one text and without outputs.
+
+    Raises ``UnreadableError`` for whatever a stranger may have sent; that is parsed in the sandbox.
+    """
     try:
-        text = (_without_outputs(path) if size > LARGE else path.read_bytes()).decode("utf-8-sig")
-        notebook = json.loads(text)
+        notebook = json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise UnreadableError("the file is not UTF-8 text; download it again as .ipynb") from None
     except (ValueError, RecursionError) as error:
-        reason = "the file is empty" if size == 0 else f"the file is no JSON ({str(error)[:80]})"
+        reason = f"the file is no JSON ({str(error)[:80]})" if content else "the file is empty"
         raise UnreadableError(f"{reason}; download it again as .ipynb") from None
     return _normal(notebook)
 
@@ -182,44 +207,28 @@ def _normal(notebook: object) -> dict:
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
     if not isinstance(cells, list):
         raise UnreadableError("the file holds no list of cells; save it as a notebook of format 4")
-    kept = []
+    if len(cells) > MOST_CELLS:
+        raise UnreadableError(f"the notebook has {len(cells):,} cells, more than {MOST_CELLS:,}; delete some")
+    kept, sizes = [], {"code": 0, "markdown": 0, "raw": 0}
     for cell in cells:
         source = cell.get("source", "") if isinstance(cell, dict) else None
         if isinstance(source, list) and all(isinstance(line, str) for line in source):
             source = "".join(source)
-        if not isinstance(source, str) or cell.get("cell_type") not in ("code", "markdown", "raw"):
+        kind = cell.get("cell_type") if isinstance(cell, dict) else None
+        if not isinstance(source, str) or kind not in ("code", "markdown", "raw"):
             raise UnreadableError("a cell is none of code, markdown or raw with a text; download the notebook again")
-        if len(source) > LARGEST_SOURCE:
-            raise UnreadableError(f"a cell has {len(source):,} characters, more than {LARGEST_SOURCE:,}; shorten it")
+        sizes[kind] += len(source)
+        most = LARGEST_CODE if kind == "code" else LARGEST_TEXT
+        if sizes[kind] > most:
+            raise UnreadableError(
+                f"the {kind} cells have {sizes[kind]:,} characters or more, more than {most:,}; shorten them"
+            )
         if "\0" in source or re.search("[\ud800-\udfff]", source):
             raise UnreadableError("a cell holds characters that are no text; type them again")
         metadata = cell.get("metadata")
         kept.append({**cell, "source": source, "metadata": metadata if isinstance(metadata, dict) else {}})
         kept[-1].pop("outputs", None)
     return {**notebook, "cells": kept}
-
-
-STRIP = """
-import json, resource, sys
-resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
-notebook = json.load(open(sys.argv[1], encoding="utf-8-sig"))
-for cell in notebook["cells"]:
-    cell.pop("outputs", None); cell.pop("attachments", None)
-    if len(str(cell["source"])) > 2 ** 21: cell["source"] = " " * 2 ** 21
-sys.stdout.write(json.dumps({"cells": notebook["cells"]}))
-"""
-
-
-def _without_outputs(path: Path) -> bytes:
-    """Read a very large notebook in a process of its own, so that this one does not grow."""
-    try:
-        done = subprocess.run([sys.executable, "-I", "-c", STRIP, str(path)], capture_output=True, timeout=120)
-    except subprocess.TimeoutExpired:
-        done = None
-    if done is None or done.returncode or len(done.stdout) > LARGE:
-        size = path.stat().st_size / 1e6
-        raise UnreadableError(f"the file has {size:,.0f} MB and cannot be read; clear the outputs and hand in again")
-    return done.stdout
 
 
 def cells_of(notebook: dict) -> list[Cell]:
@@ -262,7 +271,7 @@ class Assignment:
         """Load ``source/NAME/NAME.ipynb``; a ``seed`` replaces the number behind ``CLASS_SEED =``."""
         path = course / "source" / name / f"{name}.ipynb"
         if not path.is_file():
-            raise ValueError(f"there is no assignment {name!r}; there are: {', '.join(names(course)) or 'none'}")
+            raise ValueError(f"there is no assignment {name!r}; {there_are(course)}")
         notebook = read(path)
         if seed is not None:
             changed = 0
@@ -296,6 +305,17 @@ class Assignment:
         return hashlib.sha256(json.dumps([[c.name, c.source, c.nbgrader] for c in self.cells]).encode()).hexdigest()
 
     @cached_property
+    def secret_pictures(self) -> list[tuple[str, str]]:
+        """The name of each cell with a picture that students must not see, and the beginning of its bytes."""
+        return [
+            (cell.name, data[:200])
+            for cell, raw in zip(self.cells, self.notebook["cells"], strict=True)
+            for name, kinds in (raw.get("attachments") or {}).items()
+            if name not in _attached(cell.stub)
+            for data in ("".join(each) for each in kinds.values())
+        ]
+
+    @cached_property
     def release(self) -> dict:
         """The notebook for students: no solutions, hidden tests or outputs; as ``nbgrader generate_assignment``."""
         cells = []
@@ -308,10 +328,19 @@ class Assignment:
                         metadata["editable"] = False
                 metadata["nbgrader"] = {**cell.nbgrader, "cell_type": cell.kind, "checksum": _checksum(cell)}
             made = {**raw, "source": cell.stub, "metadata": metadata}
+            if "attachments" in made:
+                made["attachments"] = {k: v for k, v in made["attachments"].items() if k in _attached(cell.stub)}
+                if not made["attachments"]:
+                    del made["attachments"]
             if cell.kind == "code":
                 made |= {"outputs": [], "execution_count": None}
             cells.append(made)
         return {**self.notebook, "cells": cells}
+
+
+def _attached(text: str) -> set[str]:
+    """Return the names of the attachments that a text shows."""
+    return {unquote(name) for name in re.findall(r"attachment:([^\s)\"'>]+)", text)}
 
 
 def _checksum(cell: Cell) -> str:
@@ -326,57 +355,22 @@ def names(course: Path) -> list[str]:
     return sorted(path.stem for path in course.glob("source/*/*.ipynb") if path.parent.name == path.stem)
 
 
-@dataclass
-class Answers:
-    """A student's answers by the name of the source's cell, what is odd about them, and what was left aside."""
-
-    by_name: dict[str, Cell]
-    missing: list[str]
-    notes: list[str]
-    left_aside: list[Cell]
-
-
-def find_answers(assignment: Assignment, submission: list[Cell]) -> Answers:
-    """Find the answer to each question: by its name, else by the function or class that it defines.
-
-    Everything else of a submission is left aside: what is not an answer comes from the source. So a cell deleted,
-    doubled, edited or pasted into another notebook costs nothing.
-    """
-    found, missing, notes, used = {}, [], [], set()
-    locked = {cell.stub.strip() for cell in assignment.cells if not cell.is_answer}
-    for place, cell in enumerate(assignment.cells):
-        if not cell.is_answer:
-            continue
-        mine = [i for i, other in enumerate(submission) if other.name == cell.name and other.kind == cell.kind]
-        needed = Cell(cell.name, cell.kind, cell.stub).defines
-        if cell.kind == "code" and needed:
-            mine += [i for i, c in enumerate(submission) if i not in mine and c.kind == "code" and needed <= c.defines]
-        elif not mine:
-            mine = _after_the_prompt(assignment.cells, place, submission)
-        mine = [i for i in sorted(mine) if submission[i].source.strip() not in locked]
-        written = [i for i in mine if squeezed(submission[i].source) != squeezed(cell.stub)]
-        complete = [i for i in written if needed <= submission[i].defines] or written
-        if len({squeezed(submission[i].source) for i in complete}) > 1:
-            notes.append(f"several answers stand in the notebook for {cell.name}; the last one counts")
-        chosen = (complete or mine or [None])[-1]
-        if chosen is None:
-            missing.append(cell.name)
-            continue
-        used |= set(mine)
-        found[cell.name] = submission[chosen]
-    aside = [
-        c for i, c in enumerate(submission) if i not in used and c.kind == "code" and c.source.strip() not in locked
-    ]
-    return Answers(found, missing, notes, aside)
+def there_are(course: Path) -> str:
+    """Say which assignments there are, and which folders hold notebooks that are none."""
+    known = names(course)
+    text = f"there are: {', '.join(known) or 'none'}"
+    for folder in sorted(path for path in course.glob("source/*") if path.is_dir() and path.name not in known):
+        held = ", ".join(sorted(path.name for path in folder.glob("*.ipynb"))) or "no notebook"
+        text += (
+            f"; source/{folder.name} holds {held}: an assignment is one notebook with its folder's name, "
+            f"source/{folder.name}/{folder.name}.ipynb"
+        )
+    return text
 
 
-def _after_the_prompt(cells: tuple[Cell, ...], place: int, submission: list[Cell]) -> list[int]:
-    """Find an answer without a name: the cell that follows the question's text."""
-    prompt = cells[place - 1].stub.strip() if place else ""
-    for i, cell in enumerate(submission[:-1]):
-        if prompt and cell.source.strip() == prompt and submission[i + 1].kind == cells[place].kind:
-            return [i + 1]
-    return []
+def bound(lines: list[str]) -> frozenset[str]:
+    """Return the names that a cell with these lines gives a value at its top level."""
+    return Cell(None, "code", "".join(lines)).binds
 
 
 def squeezed(source: str) -> str:

@@ -1,17 +1,17 @@
 """Who is in the class: ``roster.csv``, made from any list that Canvas, Moodle or Gradescope exports."""
 
-import csv
-import io
+import itertools
 import re
-from collections.abc import Iterable, Mapping
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from resnet_edu.files import replacing
+from resnet_edu.course import tables
 
 ID_COLUMNS = ("student", "ID", "Identifier", "SID", "id")
 NAME_COLUMNS = ("name", "Student", "Full name", "Name")
 EMAIL_COLUMNS = ("email", "Email address", "Email", "SIS Login ID")
+LONGEST_ID = 120  # bytes: a file system takes 255, and a name gets an ending
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,17 @@ class Student:
     email: str = ""
 
 
+@dataclass(frozen=True)
+class Worksheet:
+    """The columns of Moodle's grading worksheet, whose names are in the language of the site."""
+
+    id: str
+    name: str
+    email: str | None
+    grade: str
+    most: str
+
+
 def roster(course: Path) -> list[Student]:
     """Return the class, or nothing if no roster was given."""
     path = course / "roster.csv"
@@ -31,46 +42,66 @@ def roster(course: Path) -> list[Student]:
 
 def read_list(path: Path) -> list[Student]:
     """Read a list of students: our own, Canvas's grade book, Moodle's grading worksheet or Gradescope's roster."""
-    students = {}
-    for row in read_table(path):
-        number = student_id(next((row[c] for c in ID_COLUMNS if row.get(c)), ""))
-        name, email = (next((row[c] for c in some if row.get(c)), "") for some in (NAME_COLUMNS, EMAIL_COLUMNS))
+    students, table = {}, tables.read(path)
+    sheet = worksheet(table)
+    ids, names, emails = (ID_COLUMNS, NAME_COLUMNS, EMAIL_COLUMNS)
+    if sheet:
+        ids, names, emails = (sheet.id,), (sheet.name,), (sheet.email or "",)
+    for row in table.rows:
+        number = next((row[c] for c in ids if row.get(c)), "")
+        number = moodle_number(number) if sheet else student_id(tables.unsafe(number))
+        name, email = (next((row[c] for c in some if row.get(c)), "") for some in (names, emails))
         if not name and row.get("First Name"):
             name = f"{row['First Name']} {row.get('Last Name', '')}".strip()
         if number:
-            students[number] = Student(number, name.strip(), email.strip())
+            students[number] = Student(number, tables.unsafe(name.strip()), email.strip())
     if not students:
         raise ValueError(f"{path} names no students; it needs one of the columns {', '.join(ID_COLUMNS)}")
     return sorted(students.values(), key=lambda student: student.id)
 
 
+def worksheet(table: tables.Table) -> Worksheet | None:
+    """Find the columns of Moodle's grading worksheet, in any language.
+
+    The first holds a word and a number ("Participant 501", "Teilnehmer/in501"), and somewhere a column with the
+    same number in all rows, the most that can be reached, follows one with the grades.
+    """
+    columns, rows = table.columns, table.rows
+    if len(columns) < 4 or not rows:
+        return None
+    words = [re.fullmatch(r"\s*(\D*?)\s*(\d+)\s*", row[columns[0]]) for row in rows]
+    if not all(words) or len({match[1] for match in words}) > 1:
+        return None
+    if not words[0][1] and columns[0] != "Identifier":
+        return None
+    for left, right in itertools.pairwise(columns[1:]):
+        most = {row[right].strip() for row in rows}
+        if len(most) == 1 and _is_number(next(iter(most))) and all(
+            row[left].strip() in ("", "-") or _is_number(row[left]) for row in rows
+        ):  # fmt: skip
+            email = next((c for c in columns[1:] if any("@" in row[c] for row in rows)), None)
+            return Worksheet(columns[0], columns[1], email, left, right)
+    return None
+
+
+def moodle_number(text: str) -> str:
+    """Return the number in Moodle's "Participant 123", whatever the word is."""
+    match = re.search(r"\d+", text)
+    return match[0] if match else ""
+
+
+def _is_number(text: str) -> bool:
+    return bool(re.fullmatch(r"\d+(?:[.,]\d+)?", text.strip()))
+
+
 def write(course: Path, students: list[Student]) -> None:
     """Write ``roster.csv``."""
     rows = [{"student": s.id, "name": s.name, "email": s.email} for s in students]
-    write_table(course / "roster.csv", ("student", "name", "email"), rows)
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Read a CSV file as a list of rows; spreadsheets put a mark (BOM) before the first column."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            return [{k: (v or "") for k, v in row.items() if isinstance(k, str)} for row in csv.DictReader(file)]
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not UTF-8; save it again as CSV UTF-8") from None
-
-
-def write_table(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> None:
-    """Write a CSV file, whole or not at all: it may hold what an instructor has written."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    with replacing(path) as file:
-        file.write(text.getvalue().encode())
+    tables.write_rows(course / "roster.csv", ("student", "name", "email"), rows)
 
 
 def student_id(text: str) -> str:
-    """Return an id that is safe as the name of a folder; Moodle writes 'Participant 123'."""
-    text = re.sub(r"^Participant\s+", "", text.strip())
+    """Return an id that is safe as the name of a folder, in one form for all systems (NFC)."""
+    text = re.sub(r"^Participant\s+", "", unicodedata.normalize("NFC", text.strip()))
     text = re.sub(r"[^\w.@-]+", "-", text).strip("-.")
-    return text[:80]
+    return text.encode()[:LONGEST_ID].decode(errors="ignore").strip("-.")

@@ -18,13 +18,16 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import resnet_edu
+from resnet_edu.course import cgroups
 
 KINDS = ("bwrap", "docker", "none")
 PACKAGE = Path(resnet_edu.__file__).parent
 FIRST_UID = 60_000  # users without a name and without rights, one for each sandbox, when root grades
 MIB = 1 << 20
+ZYGOTE = 1024 * MIB  # bytes that the imports of a worker take at most
 WARNING = """\
 ********************************************************************************
 NO SANDBOX. Each submission runs as you, on your files and your network.
@@ -55,7 +58,8 @@ def environment(folder: str) -> dict[str, str]:
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"]),
         "HOME": folder, "TMPDIR": folder, "IPYTHONDIR": f"{folder}/.ipython", "MPLCONFIGDIR": f"{folder}/.matplotlib",
         "LANG": "C.UTF-8", "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0",
-        "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+        "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
     }  # fmt: skip
 
 
@@ -152,8 +156,9 @@ class Sandbox:
     ):
         self.kind, self.course, self.limits, self.modules = kind, course.resolve(), limits, modules
         self.slot, self.image = slot, image
-        self.process = self.folder = None
+        self.process = self.folder = self.group = None
         self.closed = False
+        self.sound: set[str] = set()  # assignments of which the solutions were seen to pass here
 
     def start(self) -> dict:
         """Start the worker; return what it says about itself."""
@@ -171,8 +176,14 @@ class Sandbox:
             command = [sys.executable, "-m", "resnet_edu.course.worker"]
             inherited = environment(work) | {"PYTHONPATH": str(PACKAGE.parent)}
             uid = FIRST_UID + self.slot if root and _everyone_can_read(sys.prefix, sys.base_prefix, PACKAGE) else None
+        if self.kind != "docker":  # which has limits of its own
+            self.group = cgroups.make(f"resnet-edu-{self.slot}", self.limits.memory + ZYGOTE)
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=inherited
+            cgroups.inside(self.group, command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=inherited,
         )
         limits = asdict(self.limits) | {"file": self.limits.disk}
         if uid is None and not (self.kind == "bwrap" and _counts_processes_by_namespace()):
@@ -187,18 +198,31 @@ class Sandbox:
 
     def ask(self, op: str, seconds: float, **request) -> dict:
         """Send a request and wait for its reply; raise ``SandboxError`` if none comes."""
+        return self._exchange({"op": op, **request}, seconds, 2 * MIB)
+
+    def read(self, path: Path, limit: float) -> dict:
+        """Let the child that begins read a notebook; ``limit`` is in seconds. Raises ``OSError`` for the file."""
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            return self._exchange({"op": "read", "size": size, "limit": limit}, 3 * limit + 30, 80 * MIB, file)
+
+    def _exchange(self, request: dict, seconds: float, longest: int, file: BinaryIO | None = None) -> dict:
         process = self.process
         if process is None:
             raise SandboxError("the sandbox is not running")
-        line = json.dumps({"op": op, **request}).encode() + b"\n"
-        deadline, reply = time.monotonic() + seconds, b""
+        deadline, reply = time.monotonic() + seconds, bytearray()
         try:
-            pipe = process.stdout.fileno()
-            process.stdin.write(line)
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            left = request.get("size", 0)
+            while left:
+                part = file.read(min(left, 1 << 20)) or bytes(min(left, 1 << 20))  # the file may have become shorter
+                process.stdin.write(part)
+                left -= len(part)
             process.stdin.flush()
+            pipe = process.stdout.fileno()
             while not reply.endswith(b"\n"):
-                left = deadline - time.monotonic()
-                if left <= 0 or len(reply) > 2 * MIB or not select.select([pipe], [], [], left)[0]:
+                rest = deadline - time.monotonic()
+                if rest <= 0 or len(reply) > longest or not select.select([pipe], [], [], rest)[0]:
                     break
                 part = os.read(pipe, 1 << 16)
                 if not part:
@@ -230,6 +254,8 @@ class Sandbox:
                 process.wait()
             process.stdout.close()
             process.stderr.close()
+        cgroups.remove(self.group)
+        self.group = None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 

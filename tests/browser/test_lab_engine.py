@@ -1,8 +1,10 @@
 """The lab's engine against PyTorch: the same weights and images must give the same losses and gradients."""
 
+from itertools import chain, combinations
+
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -54,7 +56,33 @@ def tensor_of(entry, flat):
     return values
 
 
-def reference(config, weights, statistics, images, training, connected):
+class Relu:
+    """A ReLU that knows which of its inputs lie so near zero that rounding decides their side.
+
+    There the loss has a kink and two gradients, both right; whole layers differ by about 1 % between them.
+    About one in sixty of the random networks below has an input that single and double precision put on two sides.
+
+    Args:
+        crossed: inputs to take to the other side, each as (number of the call, place in the flat input).
+    """
+
+    NEAR = 1e-5  # of the root mean square of the call's inputs; single precision moves them by about 1e-6 of it
+
+    def __init__(self, crossed=()):
+        self.crossed, self.near, self.calls = crossed, [], 0
+
+    def __call__(self, x):
+        distance, positive = x.detach().abs().flatten(), (x.detach() > 0).flatten()
+        # what is exactly zero is padding, not rounding
+        near = (distance > 0) & (distance < self.NEAR * distance.square().mean().sqrt())
+        self.near += [(self.calls, place) for place in near.nonzero().flatten().tolist()]
+        for place in (place for call, place in self.crossed if call == self.calls):
+            positive[place] = ~positive[place]
+        self.calls += 1
+        return x * positive.view_as(x)
+
+
+def reference(config, weights, statistics, images, training, connected, relu=F.relu):
     """The network of the papers, in functions: He et al. 2015, section 4.2, and He et al. 2016, Fig. 4e."""
     batch_norm, pre = config["normalization"] == "batch", config["activation"] == "pre"
 
@@ -78,21 +106,47 @@ def reference(config, weights, statistics, images, training, connected):
         extra = channels - x.shape[1]
         return F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, extra // 2, extra - extra // 2))
 
-    x = F.relu(norm("bn1", conv("conv1", images)))
+    x = relu(norm("bn1", conv("conv1", images)))
     count = (config["depth"] - 2) // 6
     for index in range(3 * count):
         name, stage = f"block{index + 1}", index // count
         channels, stride = config["width"] * 2**stage, 2 if stage and index % count == 0 else 1
-        activated = F.relu(norm(f"{name}.bn1", x)) if pre and index else x
+        activated = relu(norm(f"{name}.bn1", x)) if pre and index else x
         y = conv(f"{name}.conv1", activated, stride)
-        y = conv(f"{name}.conv2", F.relu(norm(f"{name}.bn2" if pre else f"{name}.bn1", y)))
+        y = conv(f"{name}.conv2", relu(norm(f"{name}.bn2" if pre else f"{name}.bn1", y)))
         y = y if pre else norm(f"{name}.bn2", y)
         if connected[index]:
             y = y + shortcut(name, x, channels, stride, activated)
-        x = y if pre else F.relu(y)
+        x = y if pre else relu(y)
     if pre:
-        x = F.relu(norm("bn_last", x))
+        x = relu(norm("bn_last", x))
     return F.linear(x.mean((2, 3)), weights["fc.weight"].view(10, -1), weights["fc.bias"])
+
+
+def gradients_nearest(ours, loss_of, weights, floor, tolerance):
+    """Return PyTorch's loss and gradients, the error of our worst layer, and that layer's name.
+
+    The error is relative to the gradient's size, or to ``floor``. While it is not below the tolerance, one or two
+    inputs of ReLUs cross their kink, of those that rounding alone can take there.
+    """
+
+    def evaluate(crossed):
+        relu = Relu(crossed)
+        loss = loss_of(relu)
+        gradients = torch.autograd.grad(loss, weights.values(), allow_unused=True, materialize_grads=True)
+        # a layer whose gradient is nothing but rounding is measured against the whole network's
+        least = max(1e-3 * torch.cat([one.flatten() for one in gradients]).norm(), floor)
+        pairs = zip(ours, gradients, strict=True)
+        errors = torch.stack([(our - one.view_as(our)).norm() / max(one.norm(), least) for our, one in pairs])
+        return loss.item(), gradients, errors.max().item(), list(weights)[errors.argmax()], relu.near
+
+    best = evaluate(())
+    near = best[-1]
+    for crossed in chain(combinations(near, 1), combinations(near, 2)):
+        if best[2] < tolerance:
+            break
+        best = min(best, evaluate(crossed), key=lambda one: one[2])
+    return best[:-1]
 
 
 def compare(engine, config, options=None, disconnected=(), steps=1, floor=0.0):
@@ -109,20 +163,18 @@ def compare(engine, config, options=None, disconnected=(), steps=1, floor=0.0):
         # (C, H, W, N) -> (N, C, H, W)
         images = torch.tensor(seen["images"], dtype=torch.float64).view(1, 8, 8, -1).permute(3, 0, 1, 2)
         labels = torch.tensor(seen["labels"])
-        loss = F.cross_entropy(reference(config, weights, statistics, images, True, connected), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        assert seen["loss"] == pytest.approx(loss.item(), rel=1e-5 * steps)
-        whole = torch.cat([weight.grad.flatten() for weight in weights.values() if weight.grad is not None]).norm()
-        for name, weight in weights.items():
-            ours = tensor_of(made["before"][name], seen["gradients"][name])
-            theirs = torch.zeros_like(weight) if weight.grad is None else weight.grad
-            # a layer whose gradient is nothing but rounding is measured against the whole network's
-            size = max(theirs.norm(), 1e-3 * whole, floor)
-            assert (ours - theirs.view_as(ours)).norm() < 1e-5 * steps * size, name
+
+        def loss_of(relu, images=images, labels=labels):
+            kept = {} if relu.crossed else statistics  # running statistics move once a step
+            return F.cross_entropy(reference(config, weights, kept, images, True, connected, relu), labels)
+
+        ours = [tensor_of(made["before"][name], seen["gradients"][name]) for name in weights]
+        loss, gradients, error, layer = gradients_nearest(ours, loss_of, weights, floor, 1e-5 * steps)
+        assert seen["loss"] == pytest.approx(loss, rel=1e-5 * steps)
+        assert error < 1e-5 * steps, layer
         # a cut projection has no gradient in PyTorch; the engine decays it like any other weight
-        for weight in weights.values():
-            weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+        for weight, gradient in zip(weights.values(), gradients, strict=True):
+            weight.grad = gradient
         optimizer.step()
     for name, weight in weights.items():
         after = tensor_of(made["after"][name], made["after"][name]["data"])
@@ -155,7 +207,15 @@ networks = st.fixed_dictionaries(
 )
 
 
+# two networks with an input of a ReLU that the engine has put on the other side of zero
+KINKED = {"depth": 20, "width": 8, "normalization": "none"}
+KINKED_PRE = {**KINKED, "activation": "pre", "shortcut": "B", "batch_size": 16, "seed": 50573}
+KINKED_POST = {**KINKED, "activation": "post", "shortcut": "C", "batch_size": 8, "seed": 12979}
+
+
 @given(networks, st.booleans(), st.sets(st.integers(0, 8)))
+@example(KINKED_PRE, True, {0, 1, 2, 3, 5})
+@example(KINKED_POST, True, {6})
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_networks_agree_with_pytorch_whatever_is_cut(engine, config, simd, disconnected):
     blocks = (config["depth"] - 2) // 2

@@ -95,7 +95,7 @@ def cases(secrets, port):
         "colab_copy": Case(through_colab(right), OK, 5, name="Copy of hw1.ipynb"),
         "browser_copy": Case(right, OK, 5, name="hw1 (1).ipynb"),
         "no_metadata": Case(stripped(right), OK, 5),
-        "no_metadata_shuffled": Case(moved, REVIEW, 5, "no answer was found for why"),
+        "no_metadata_shuffled": Case(moved, REVIEW, 5, "why has no answer in its place, but text stands elsewhere"),
         "test_edited": Case(changed(right, "test_relu", "assert True"), OK, 5),
         "test_edited_to_hide": Case(
             changed(submission(relu="def relu(x):\n    return x"), "test_relu", "assert True"), OK, 3, "must be [0, 2]"
@@ -109,7 +109,7 @@ def cases(secrets, port):
             changed(doubled(right, "relu"), "relu", "def relu(x):\n    return x"), REVIEW, 5, "last one counts"
         ),
         "other_kernel": Case(foreign, OK, 5),
-        "helper_cell": Case(helper, REVIEW, 3, "move it into the answer cell"),
+        "helper_cell": Case(helper, REVIEW, 3, "is defined in a cell further down"),
         "own_import": Case(own_import, OK, 5),
         "output_30_mb": Case(noisy, OK, 5),
         "byte_order_mark": Case(b"\xef\xbb\xbf" + json.dumps(right).encode(), OK, 5),
@@ -155,37 +155,37 @@ def cases(secrets, port):
         "torch_20_gb": Case(relu("import torch; torch.ones(5 * 2 ** 30)"), OK, 3, "allocate"),
         "shared_memory": Case(
             relu("import mmap\n    np.frombuffer(mmap.mmap(-1, 1 << 33), np.uint8)[::4096] = 1"),
-            ("crashed",),
+            OK,
             3,
-            "MiB of memory",
+            "Cannot allocate memory",  # what is mapped counts, so a busy machine changes nothing
         ),
         "fork_bomb": Case(
             relu("while True: os.fork()", "import os"), ("crashed", "timeout", "needs_review"), 3, needs_sandbox=True
         ),
-        "fills_the_disk": Case(relu(fill), REVIEW, 3, "OSError", needs_sandbox=True),
+        "fills_the_disk": Case(relu(fill), OK, 3, "OSError", needs_sandbox=True),
         # attacks
         "patched_numpy": Case(
             relu("return x", "np.allclose = np.array_equal = lambda *_, **__: True"),
             REVIEW,
-            5,
-            "numpy.allclose was replaced",
+            3,
+            "numpy.allclose had got another meaning",
         ),
         "patched_quietly": Case(
             relu("return x", "setattr(np, 'all' + 'close', lambda *_, **__: True)"),
             REVIEW,
-            5,
-            "numpy.allclose was replaced",
+            3,
+            "numpy.allclose had got another meaning",
         ),
         "drops_asserts": Case(
             relu("return x", "get_ipython().input_transformers_post.append(lambda lines: ['\\n'])"),
-            REVIEW,
+            OK,
             3,
-            "get_ipython",
+            "relu of [-1, 2] must be [0, 2]",
         ),
         "hides_tracebacks": Case(
-            relu("return x", "get_ipython().showtraceback = lambda *a, **k: None"), REVIEW, 3, "showtraceback"
+            relu("return x", "get_ipython().showtraceback = lambda *a, **k: None"), OK, 3, "must be [0, 2]"
         ),
-        "reads_history": Case(relu("raise ValueError(In[-1])"), REVIEW, 3, "uses In"),
+        "reads_history": Case(relu("raise ValueError(In[-1])"), OK, 3, "name 'In' is not defined"),
         "prints_the_test": Case(
             submission(
                 relu="import inspect\ndef relu(x):\n    if len(x) == 2: return np.maximum(x, 0)\n"
@@ -196,12 +196,12 @@ def cases(secrets, port):
             "Your code raises ValueError on another input",
         ),
         "forges": Case(relu(forge), REVIEW, 5, "wrote false replies"),
-        "steals": Case(relu(steal), REVIEW, 5, "uses open", needs_sandbox=True),
-        "connects": Case(relu(connect), REVIEW, 5, "uses socket", needs_sandbox=True),
-        "leaves_processes": Case(relu(daemon), REVIEW, 5, "uses subprocess"),
-        "kills_all": Case(residual("os.kill(-1, 9)", "import os"), REVIEW, 2, "ProcessLookupError", needs_sandbox=True),
+        "steals": Case(relu(steal), REVIEW, 5, "opens /etc/passwd", needs_sandbox=True),
+        "connects": Case(relu(connect), REVIEW, 5, "uses the network", needs_sandbox=True),
+        "leaves_processes": Case(relu(daemon), REVIEW, 5, "starts processes"),
+        "kills_all": Case(residual("os.kill(-1, 9)", "import os"), REVIEW, 5, "sends signals", needs_sandbox=True),
         "kills_the_warden": Case(
-            relu("os.kill(os.getppid(), 9)", "import os"), REVIEW, 5, "uses kill", needs_sandbox=True
+            relu("os.kill(os.getppid(), 9)", "import os"), REVIEW, 5, "sends signals", needs_sandbox=True
         ),
     }
 

@@ -11,7 +11,7 @@ from conftest import ROOT
 
 from resnet_edu.cli import main
 from resnet_edu.course import building, checking
-from resnet_edu.course.grading import imports
+from resnet_edu.course.classroom import imports
 from resnet_edu.course.notebooks import Assignment, cells_of
 from resnet_edu.course.sandbox import Limits, Sandbox, problem
 
@@ -72,6 +72,13 @@ def test_the_fixture_has_a_good_form():
         (with_metadata("relu", schema_version=1), "schema_version must be 3"),
         (with_metadata("relu", solution=False, locked=True), "it holds a solution but is not marked as one"),
         (with_metadata("test_relu", grade=False), "it holds hidden tests but is no test"),
+        (with_metadata("why_text", task=True, points=4), "task cells and mark schemes are not supported"),
+        (edited("why_text", "A person", "=== BEGIN MARK SCHEME ===\nTwo points.\n=== END MARK SCHEME ===\nA person"),
+         "task cells and mark schemes are not supported"),
+        (with_metadata("relu", grade=True, points=1), "a person reads must be a Markdown cell, not code"),
+        (edited("setup", "CLASS_SEED = 2015", "CLASS_SEED = 2015\nfor relu in (): pass"),
+         "setup: it gives another meaning to relu, which is the answer of relu"),
+        (edited("summary", "as error", "as residual"), "summary: it gives another meaning to residual"),
     ],
 )  # fmt: skip
 def test_a_bad_form_is_named(made, says):
@@ -183,6 +190,47 @@ def test_an_old_release_is_found(built):
     assert len(problems) == 2 and all("is older than the source" in problem for problem in problems)
 
 
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+
+
+def with_picture(place):
+    made = fixture.source()
+    (cell,) = [cell for cell in made["cells"] if cell["id"] == "why"]
+    text = "![d](attachment:d.png)\n"
+    cell["source"] = text + cell["source"] if place == "stub" else cell["source"].replace("CANARY_MODEL_7f3a", text)
+    cell["attachments"] = {"d.png": {"image/png": PICTURE}}
+    return made
+
+
+def test_a_picture_of_a_model_answer_stays_out_of_the_release():
+    release = json.dumps(assignment(with_picture("solution")).release)
+    assert PICTURE not in release
+    assert PICTURE in json.dumps(assignment(with_picture("stub")).release)  # one that students are to see
+
+
+@pytest.mark.parametrize("where", ["attachments", "metadata", "outputs"])
+def test_the_search_for_leaks_looks_at_the_whole_notebook(built, where):
+    fixture.save(built / "course/source/hw1/hw1.ipynb", with_picture("solution"))
+    secret = next(cell["source"] for cell in fixture.source()["cells"] if cell["id"] == "test_relu")
+    cell = fixture.cell("a", "code", "x = 1")
+    cell |= {"attachments": {"attachments": {"d.png": {"image/png": PICTURE}}}, "metadata": {"metadata": {"n": secret}},
+             "outputs": {"outputs": [{"text": secret.splitlines(keepends=True)}]}}[where]  # fmt: skip
+    fixture.save(built / "book/page.ipynb", fixture.notebook([cell]))
+    assert any("book/page.ipynb" in problem for problem in leaks(built))
+
+
+def test_what_lies_beside_a_notebook_is_named(tmp_path, capsys):
+    course = fixture.course(tmp_path)
+    fixture.save(course / "source/hw1/data.csv", "1,2\n")
+    for name in ("problem1", "problem2"):
+        fixture.save(course / f"source/ps1/{name}.ipynb", fixture.source())
+    (problem,) = checking.beside(course, "hw1")
+    assert "data.csv is neither handed out nor there when submissions are graded" in problem
+    assert main(["course", "build", "ps1", "--course", str(course)]) == 2
+    said = capsys.readouterr().err
+    assert "source/ps1 holds problem1.ipynb, problem2.ipynb: an assignment is one notebook" in said
+
+
 # --- build ---
 
 
@@ -197,10 +245,29 @@ def test_building_twice_changes_nothing(tmp_path, capsys):
     assert "dist/gradescope/hw1.zip" in capsys.readouterr().out
 
 
+def test_a_private_copy_keeps_its_hidden_tests_and_its_class_to_itself(tmp_path):
+    """What is built with hidden tests, and what a class hands in, git does not see in a copy of the course."""
+    course = fixture.course(tmp_path)
+    fixture.save(course / ".gitignore", (ROOT / "course/.gitignore").read_text())
+    before = {path for path in tmp_path.rglob("*") if course not in path.parents}
+    wheel = tmp_path / "resnet_edu-0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("resnet_edu/__init__.py", "")
+    building.build(course, "hw1", wheel=wheel)
+    fixture.hand_in(course, "ada", fixture.submission())
+    fixture.save(course / "results/hw1/ada.json", "{}")
+    assert {path for path in tmp_path.rglob("*") if course not in path.parents} - before == {wheel}
+    subprocess.run(["git", "init", "-q"], cwd=course, check=True)
+    seen = subprocess.run(["git", "status", "--porcelain", "-uall"], cwd=course, capture_output=True, text=True).stdout
+    assert {line.split()[-1] for line in seen.splitlines()} == {
+        ".gitignore", "nbgrader_config.py", "source/hw1/hw1.ipynb"
+    }  # fmt: skip
+
+
 def test_the_wheel_holds_no_assignment():
     with zipfile.ZipFile(building.make_wheel()) as archive:
         names = archive.namelist()
-    assert "resnet_edu/course/worker.py" in names
+    assert "resnet_edu/course/worker/runner.py" in names
     assert not [name for name in names if "source/" in name or "mutants" in name]
 
 

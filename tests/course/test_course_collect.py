@@ -118,14 +118,16 @@ def test_a_roster_from_canvas_or_moodle_names_who_is_absent(tmp_path):
     )
     done = collect(course, "hw1", download, "canvas", book)
     assert done.absent == ["1002"] and done.left == [("x_9_1_hw1.ipynb", "student 9 is not in roster.csv")]
-    assert (course / "roster.csv").read_text().splitlines()[1:] == [
+    assert (course / "roster.csv").read_text(encoding="utf-8-sig").splitlines()[1:] == [
         '1001,"Lovelace, Ada",ada',
         '1002,"Turing, Alan",alan',
     ]
     worksheet = tmp_path / "moodle.csv"
     worksheet.write_text("Identifier,Full name,Email address,Grade\nParticipant 501,Ada Lovelace,ada@example.org,\n")
     collect(course, "hw1", download, "canvas", worksheet)
-    assert (course / "roster.csv").read_text().splitlines()[1:] == ["501,Ada Lovelace,ada@example.org"]
+    assert (course / "roster.csv").read_text(encoding="utf-8-sig").splitlines()[1:] == [
+        "501,Ada Lovelace,ada@example.org"
+    ]
 
 
 def test_zips_cannot_write_elsewhere(tmp_path):
@@ -180,3 +182,126 @@ def test_several_notebooks_without_the_right_name_are_left(tmp_path):
     download = archive(tmp_path / "s.zip", {"a_1_2_x.ipynb": notebook("x"), "a_1_3_y.ipynb": notebook("y")})
     done = collect(course, "hw1", download, "canvas")
     assert not done.collected and "several notebooks, none called hw1.ipynb" in done.left[0][1]
+
+
+# --- whose a notebook is ---
+
+
+def folder(path, **files):
+    """Save notebooks below a folder; ``__`` in a name stands for a step down."""
+    for name, text in files.items():
+        fixture.save(path / f"{name.replace('__', '/')}.ipynb", notebook(text))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("origin", "mine", "theirs", "owner"),
+    [
+        ("moodle", "Eve Good_502_assignsubmission_file_/hw1.ipynb",
+         "Mallory_501_assignsubmission_file_/Eve Good_502_assignsubmission_file_/hw1.ipynb", ("502", "501")),
+        ("gradescope", "assignment_7_export/submission_502/hw1.ipynb",
+         "assignment_7_export/submission_501/submission_502/hw1.ipynb", ("submission_502", "submission_501")),
+        ("folder", "eve/hw1/hw1.ipynb", "mallory/eve/hw1/hw1.ipynb", ("eve", "mallory")),
+    ],
+)  # fmt: skip
+def test_a_folder_that_a_student_named_decides_nothing(tmp_path, origin, mine, theirs, owner):
+    course = fixture.course(tmp_path)
+    download = archive(tmp_path / "s.zip", {mine: notebook("her own"), theirs: notebook("not hers")})
+    collect(course, "hw1", download, origin)
+    assert handed_in(course) == {owner[0]: "her own", owner[1]: "not hers"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("Ada Lovelace", "Ada-Lovelace"), ("Ada", "ada"), ("Zo\u00eb", "Zoe\u0308")]
+)
+def test_two_students_who_would_become_one_are_both_left(tmp_path, capsys, first, second):
+    course = fixture.course(tmp_path)
+    files = {f"{first}/hw1.ipynb": notebook("a"), f"{second}/hw1.ipynb": notebook("b"), "bob/hw1.ipynb": notebook("c")}
+    download = archive(tmp_path / "s.zip", files)
+    assert main(["course", "collect", "hw1", str(download), "--from", "folder", "--course", str(course)]) == 1
+    assert handed_in(course) == {"bob": "c"}
+    assert capsys.readouterr().err.count("would become one student; rename one of them") == 2
+
+
+def test_a_second_notebook_and_one_of_another_assignment_are_named(tmp_path):
+    course = fixture.course(tmp_path)
+    for name in ("hw-1", "hw-2"):
+        fixture.save(course / f"source/{name}/{name}.ipynb", fixture.source())
+    files = {"ada_1_9_hw-1.ipynb": notebook("week 1"), "ada_1_9_hw-2.ipynb": notebook("week 2"),
+             "bob_2_9_hw-2.ipynb": notebook("week 2"), "eve_3_9_hw-1-3.ipynb": notebook("attempt 3")}  # fmt: skip
+    done = collect(course, "hw-1", archive(tmp_path / "s.zip", files), "canvas")
+    texts = {path.parts[-3]: "week 1" in path.read_text() for path in course.glob("submitted/*/hw-1/hw-1.ipynb")}
+    assert texts == {"1": True, "3": False}
+    reason = "it is called like another assignment, hw-2"
+    assert dict(done.left) == {"ada_1_9_hw-2.ipynb": reason, "bob_2_9_hw-2.ipynb": reason}
+    done = collect(course, "hw1", folder(tmp_path / "d", ada__hw1="old", **{"ada__hw1-Copy1": "copy"}), "folder")
+    assert [reason for _, reason in done.left] == ["another notebook counts"]
+
+
+def test_one_bad_name_ends_no_run(tmp_path, capsys):
+    course = fixture.course(tmp_path)
+    names = [
+        "\U00020000" * 80,
+        "con",
+        "\u202egnp",
+        "a\nb",
+        "\x1b[31mred",
+        "=cmd|x",
+        "@SUM(1)",
+        "日本 太郎",
+        "...",
+        "--help",
+    ]
+    download = archive(tmp_path / "s.zip", {f"{name}/hw1.ipynb": notebook("x") for name in [*names, "ok"]})
+    assert main(["course", "collect", "hw1", str(download), "--from", "folder", "--course", str(course)]) == 1
+    assert len(handed_in(course)) == len(names) and "ok" in handed_in(course)
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err and "\u202e" not in printed.out + printed.err
+
+
+def test_canvas_hides_names_and_has_groups(tmp_path):
+    course = fixture.course(tmp_path)
+    files = {"anon_x7Qp2_9001_hw1.ipynb": notebook("a"), "LATE_anon_aB3dE_9002_hw1.ipynb": notebook("b"),
+             "project_group_a_1001_9003_hw1.ipynb": notebook("c"),
+             "team_1_2_1003_9004_hw1.ipynb": notebook("d")}  # fmt: skip
+    roster = tmp_path / "class.csv"
+    roster.write_text("Student;ID;SIS Login ID;Section\nA;1001;a;x\nB;1002;b;x\nC;1003;c;x\n")
+    done = collect(course, "hw1", archive(tmp_path / "s.zip", files), "canvas", roster)
+    assert handed_in(course) == {"anon-x7Qp2": "a", "anon-aB3dE": "b", "1001": "c", "1003": "d"}
+    assert {entry.student for entry in done.collected if entry.late} == {"anon-aB3dE"}
+    assert (done.left, done.absent) == ([], ["1002"])
+
+
+def test_gradescopes_own_export(tmp_path):
+    course = fixture.course(tmp_path)
+    about = (
+        "---\nsubmission_111:\n  :submitters:\n  - :name: Ada Lovelace\n    :sid: s1\n    :email: ada@example.org\n"
+        "  :created_at: 2026-01-01 12:00:00.000000000 Z\nsubmission_222:\n  :submitters:\n  - :name: Alan Turing\n"
+        "    :sid: s2\n    :email: alan@example.org\n  - :name: Grace Hopper\n    :sid: s3\n    :email: g@example.org\n"
+    )
+    files = {"assignment_7_export/submission_metadata.yml": about,
+             "assignment_7_export/submission_111/hw1.ipynb": notebook("ada"),
+             "assignment_7_export/submission_222/work/hw1.ipynb": notebook("two")}  # fmt: skip
+    done = collect(course, "hw1", archive(tmp_path / "s.zip", files), "gradescope")
+    assert handed_in(course) == {"s1": "ada", "s2": "two", "s3": "two"} and done.left == []
+    assert collecting.collected(course, "hw1")["s1"]["name"] == "Ada Lovelace"
+
+
+MOODLE_GERMAN = (
+    '\ufeffID,"Vollständiger Name",E-Mail-Adresse,Status,Bewertung,Bestwertung,"Bewertung kann geändert werden"\n'
+    'Teilnehmer/in501,"Ada Lovelace",ada@example.org,"Zur Bewertung abgegeben",,7,Ja\n'
+    'Teilnehmer/in502,"Jörg Müller",joerg@example.org,"Zur Bewertung abgegeben",,7,Ja\n'
+)
+
+
+def test_moodle_in_another_language(tmp_path):
+    course = fixture.course(tmp_path)
+    sheet = tmp_path / "Bewertungen.csv"
+    for encoding in ("utf-8", "utf-16", "cp1252"):
+        text = MOODLE_GERMAN if encoding == "utf-8" else MOODLE_GERMAN[1:]
+        sheet.write_bytes((text.replace(",", ";") if encoding == "cp1252" else text).encode(encoding))
+        download = archive(tmp_path / "m.zip", {"Jörg Müller_502_assignsubmission_file/hw1.ipynb": notebook("j")})
+        done = collect(course, "hw1", download, "moodle", sheet)
+        assert handed_in(course) == {"502": "j"} and done.absent == ["501"], encoding
+        rows = (course / "roster.csv").read_text(encoding="utf-8-sig").splitlines()
+        assert rows[2] == "502,Jörg Müller,joerg@example.org", encoding

@@ -8,7 +8,7 @@ import fixture
 import pytest
 
 from resnet_edu.cli import main
-from resnet_edu.course import grading, marking
+from resnet_edu.course import classroom, grading, marking
 from resnet_edu.course.exporting import export, gradescope_results
 from resnet_edu.course.feedback import write_feedback
 from resnet_edu.course.notebooks import Assignment
@@ -41,8 +41,8 @@ def graded(tmp_path):
         "1003": grading.result(assignment, "unreadable", "the file is empty; download it again as .ipynb"),
         "1004": grading.result(assignment, "timeout", "", questions(0.0, "The test did not end in time.", False, "")),
     }.items():
-        name = {s.id: s.name for s in grading.roster(course)}[student]
-        grading.save(course, Student(student, name), found, "x")
+        name = {s.id: s.name for s in classroom.roster(course)}[student]
+        classroom.save(course, Student(student, name), found, "x")
     marking.prepare(course, assignment)
     return course, assignment
 
@@ -50,7 +50,7 @@ def graded(tmp_path):
 def mark(course, **points):
     """Write points into marks.csv, as a spreadsheet does."""
     path = course / "results/hw1/marks.csv"
-    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
     for row in rows:
         if f"s{row['student']}" in points:
             row["points"], row["comment"] = str(points[f"s{row['student']}"]), "well argued"
@@ -61,7 +61,7 @@ def mark(course, **points):
 
 
 def table(path):
-    return list(csv.DictReader(io.StringIO(path.read_text())))
+    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
 
 
 def test_the_marking_page_shows_rubric_and_answers_and_runs_none(graded):
@@ -74,18 +74,18 @@ def test_the_marking_page_shows_rubric_and_answers_and_runs_none(graded):
 
 def test_marks_complete_the_total(graded):
     course, assignment = graded
-    assert {r["student"]: r["total"] for r in marking.marked_results(course, assignment)} == {
+    assert {r["student"]: r["total"] for r in marking.marked_results(course, assignment)[0]} == {
         "1001": None, "1002": None, "1003": None, "1004": 3.0
     }  # fmt: skip
     mark(course, s1001="1,5", s1002=0)
-    assert [r["total"] for r in marking.marked_results(course, assignment)] == [6.5, 3.0, None, 3.0]
+    assert [r["total"] for r in marking.marked_results(course, assignment)[0]] == [6.5, 3.0, None, 3.0]
 
 
 @pytest.mark.parametrize("points", ["NaN", "-1", "3", "inf", "two"])
 def test_points_outside_the_scale_are_an_error(graded, points):
     course, assignment = graded
     mark(course, s1001=points)
-    with pytest.raises(ValueError, match=r"marks\.csv, line 2: points must be a number from 0 to 2, got"):
+    with pytest.raises(ValueError, match=r"marks\.csv, line 3: points must be a number from 0 to 2, got"):
         marking.marks(course, assignment)
 
 
@@ -122,7 +122,7 @@ def test_the_csv_has_points_of_each_question_and_a_status(graded):
     assert rows["1001"] | {"message": ""} == {
         "student": "1001", "name": "Ada Lovelace", "email": "ada@example.org", "status": "graded", "late": "",
         "test_relu": "2", "test_residual": "3", "why": "2", "automatic": "5", "total": "7", "possible": "7",
-        "flags": "", "message": "",
+        "decided": "", "flags": "", "message": "",
     }  # fmt: skip
     assert (rows["1003"]["status"], rows["1003"]["automatic"], rows["1003"]["total"]) == ("unreadable", "", "")
     assert rows["1002"]["total"] == "" and rows["1002"]["flags"] == "relu uses gc"
@@ -194,3 +194,138 @@ def test_the_summary_counts_mistakes_and_draws_points(graded):
     assert "&lt;script&gt;alert(1)" in text and EVIL not in text
     assert 'aria-label="Histogram' in text and text.count("<svg") == 1
     assert export(course, assignment, "summary").path.read_text() == text  # no date, no random ids
+
+
+# --- tables that a spreadsheet has saved ---
+
+
+def resave(course, change, delimiter=",", encoding="utf-8-sig"):
+    """Save marks.csv as a spreadsheet does, with every row changed."""
+    path = course / "results/hw1/marks.csv"
+    rows = [change(dict(row)) for row in table(path)]
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(rows)
+    path.write_bytes(text.getvalue().encode(encoding))
+    return path
+
+
+def two_points(row):
+    return row | ({"points": "2", "comment": "-1 would be too hard"} if row["question"] == "why" else {})
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16"), (";", "cp1252"), (",", "utf-8")]
+)
+def test_marks_survive_each_form_of_a_spreadsheet(graded, delimiter, encoding):
+    course, assignment = graded
+    path = resave(course, two_points, delimiter, encoding)
+    assert marking.marked_results(course, assignment)[0][0]["total"] == 7
+    marking.prepare(course, assignment)  # as grading again does
+    text = path.read_bytes().decode("utf-8" if encoding == "cp1252" else encoding)
+    assert text.count(delimiter) >= 6 * text.count("\n") and text.count("-1 would be too hard") == 3
+    assert marking.marked_results(course, assignment)[0][0]["total"] == 7
+
+
+def test_ids_without_their_zeros_find_their_students(tmp_path):
+    course = fixture.course(tmp_path)
+    assignment = Assignment.load(course, "hw1")
+    (why,) = assignment.manual
+    for student in ("00123", "45678"):
+        question = {**grading.question_result(why, "needs_marking", None, ""), "answer": f"answer of {student}"}
+        classroom.save(
+            course, Student(student, f"N {student}"), grading.result(assignment, "graded", "", [question]), "x"
+        )
+    marking.prepare(course, assignment)
+    path = resave(course, lambda row: row | {"student": row["student"].lstrip("0"), "points": "2"})
+    assert [one["total"] for one in marking.marked_results(course, assignment)[0]] == [2, 2]
+    marking.prepare(course, assignment)
+    assert [(row["student"], row["points"]) for row in table(path)] == [("00123", "2"), ("45678", "2")]
+    resave(course, lambda row: row | {"student": "4.57E+04" if row["student"] == "45678" else row["student"]})
+    assert [one["total"] for one in marking.marked_results(course, assignment)[0]] == [2, 2]  # by the answer itself
+
+
+def test_a_row_that_fits_nobody_is_kept_and_named(graded, capsys):
+    course, assignment = graded
+    nobody = {"student": "9999", "name": "X", "points": "1"}
+    path = resave(course, lambda row: row | (nobody if (row["student"], row["question"]) == ("1001", "why") else {}))
+    _, remarks = marking.marked_results(course, assignment)
+    assert len(remarks) == 1 and "it fits nobody (9999, why)" in remarks[0]
+    _, _, remarks = marking.prepare(course, assignment)
+    assert "it is kept" in remarks[0]
+    assert [row["points"] for row in table(path) if row["student"] == "9999"] == ["1"]
+    assert main(["course", "export", "hw1", "--course", str(course)]) == 0
+    assert "fits nobody" in capsys.readouterr().err
+
+
+def test_marks_of_answers_never_look_like_numbers(graded):
+    course, _ = graded
+    assert all(row["answer"].startswith("a") for row in table(course / "results/hw1/marks.csv"))
+
+
+def test_points_of_a_test_are_changed_with_a_reason(graded):
+    course, assignment = graded
+    path = course / "results/hw1/marks.csv"
+    assert [row["question"] for row in table(path) if row["student"] == "1002"] == ["test_relu", "why"]  # it is flagged
+    resave(course, lambda row: row | ({"points": "1,5"} if row["question"] == "test_relu" else {}))
+    with pytest.raises(ValueError, match="points of a test are changed with a reason"):
+        marking.marks(course, assignment)
+    resave(course, lambda row: row | ({"comment": "a typo"} if row["question"] == "test_relu" else {}))
+    one = {result["student"]: result for result in marking.marked_results(course, assignment)[0]}["1002"]
+    assert (one["automatic"], one["questions"][0]["points"]) == (4.5, 1.5)
+    pages = {page.parts[-3]: page.read_text() for page in write_feedback(course, assignment)}
+    assert "A person gave 1.5 points in place of 0: a typo" in pages["1002"]
+    rows = {row["student"]: row for row in table(export(course, assignment, "csv").path)}
+    assert rows["1002"]["test_relu"] == "1.5" and "a typo" in rows["1002"]["decided"]
+    assert "a typo" in json.dumps(gradescope_results(one))
+    with open(path, "a", encoding="utf-8") as file:  # a row of one's own, for a submission without flags
+        file.write("1004,,test_relu,1,,half is right,\n")
+    assert marking.marked_results(course, assignment)[0][3]["automatic"] == 4
+
+
+def test_formulas_are_disarmed_and_the_instructors_cells_come_back(graded, tmp_path):
+    course, assignment = graded
+    (course / "results/hw1/1001.json").write_text(
+        (course / "results/hw1/1001.json").read_text().replace("Ada Lovelace", "=HYPERLINK(1)")
+    )
+    marking.prepare(course, assignment)
+    assert {row["name"] for row in table(course / "results/hw1/marks.csv")} >= {"'=HYPERLINK(1)"}
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text("Identifier,Full name,Status,Grade,Maximum Grade,Last modified\nParticipant 1004,-,+x,,7,-\n")
+    (row,) = table(export(course, assignment, "moodle", gradebook=sheet).path)
+    assert (row["Full name"], row["Status"], row["Grade"], row["Last modified"]) == ("-", "+x", "3", "-")
+
+
+def test_canvas_with_semicolons_and_another_title(graded, tmp_path):
+    course, assignment = graded
+    book = tmp_path / "book.csv"
+    book.write_text('\ufeffStudent;ID;SIS Login ID;Section;Homework 1: residuals (77)\n"T, Alan";1004;a;A;\n')
+    with pytest.raises(ValueError, match="name the one to be filled with --column"):
+        export(course, assignment, "canvas", gradebook=book)
+    done = export(course, assignment, "canvas", gradebook=book, column="Homework 1: residuals")
+    assert done.path.read_text(encoding="utf-8-sig").splitlines()[1] == "T, Alan;1004;a;A;3"
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "{}", "{", '{"questions": 3}'])
+def test_a_result_that_is_not_ours_is_named(graded, capsys, content):
+    course, _ = graded
+    (course / "results/hw1/other.json").write_text(content)
+    assert main(["course", "export", "hw1", "--course", str(course)]) == 2
+    assert "other.json is no result of this grader" in capsys.readouterr().err
+
+
+def test_the_marking_page_shows_markdown_and_pictures_and_loads_nothing(graded):
+    course, assignment = graded
+    path = course / "results/hw1/1001.json"
+    found = json.loads(path.read_text())
+    found["questions"][2] |= {
+        "answer": "A **strong** reason:\n\n* one\n* two\n\n![d](attachment:d.png) ![far](https://example.org/x.png)",
+        "pictures": [["d.png", "image/png", "iVBORw0KGgo="], ["e.png", "image/png", "AAAA"]],
+    }
+    path.write_text(json.dumps(found))
+    marking.prepare(course, assignment)
+    text = (course / "results/hw1/marking.html").read_text()
+    assert "<strong>strong</strong>" in text and "<li>one</li>" in text
+    assert text.count("data:image/png;base64,iVBORw0KGgo=") == 1 and "base64,AAAA" in text  # one not named in the text
+    assert '<img src="https' not in text and "https://example.org/x.png" in text and EVIL not in text

@@ -13,9 +13,11 @@ import fixture
 import pytest
 from cases import cases
 
-from resnet_edu.course import grading, worker
+from resnet_edu.cli import main
+from resnet_edu.course import classroom, grading, running
 from resnet_edu.course.notebooks import Assignment
 from resnet_edu.course.sandbox import MIB, Limits, Sandbox, bwrap_command, problem
+from resnet_edu.course.worker import warden
 
 KIND = "none" if problem("bwrap") else "bwrap"
 LIMITS = Limits(cell=2, total=40, memory=2048 * MIB, disk=128 * MIB)
@@ -39,7 +41,8 @@ def graded(tmp_path_factory):
     (course / "roster.csv").write_text("student,name,email\nright,Ada Lovelace,ada@example.org\nabsent,Alan Turing,\n")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assignment = Assignment.load(course, "hw1")
-    results = {found["student"]: found for _, _, found in grading.grade_class(course, assignment, KIND, LIMITS, jobs=2)}
+    made = classroom.grade_class(course, assignment, KIND, LIMITS, jobs=2)
+    results = {found["student"]: found for _, _, found in made}
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     server.close()
     return course, chosen, results, grown
@@ -109,7 +112,7 @@ def test_order_and_company_do_not_matter(graded):
     course, _, _, _ = graded
     some = ["wrong", "right", "os_exit", "no_metadata", "in_place"]
     before = [(course / f"results/hw1/{name}.json").read_bytes() for name in some]
-    list(grading.grade_class(course, Assignment.load(course, "hw1"), KIND, LIMITS, students=some, again=True))
+    list(classroom.grade_class(course, Assignment.load(course, "hw1"), KIND, LIMITS, students=some, again=True))
     assert [(course / f"results/hw1/{name}.json").read_bytes() for name in some] == before
 
 
@@ -119,15 +122,15 @@ def test_what_is_graded_is_not_graded_again_until_it_changes(graded, monkeypatch
     ran = []
     monkeypatch.setattr(Sandbox, "start", lambda self: None)
     monkeypatch.setattr(
-        grading, "grade", lambda a, path, *_: ran.append(path.parts[-3]) or grading.result(a, "graded", "")
+        classroom, "grade", lambda a, path, *_: ran.append(path.parts[-3]) or grading.result(a, "graded", "")
     )
-    again = {found["student"]: found for _, _, found in grading.grade_class(course, assignment, KIND, LIMITS)}
+    again = {found["student"]: found for _, _, found in classroom.grade_class(course, assignment, KIND, LIMITS)}
     assert not ran and again == results
     fixture.hand_in(course, "half", fixture.submission())
-    list(grading.grade_class(course, assignment, KIND, LIMITS))
+    list(classroom.grade_class(course, assignment, KIND, LIMITS))
     assert ran == ["half"]
     ran.clear()
-    list(grading.grade_class(course, Assignment.load(course, "hw1", seed=7), KIND, LIMITS, students=["right"]))
+    list(classroom.grade_class(course, Assignment.load(course, "hw1", seed=7), KIND, LIMITS, students=["right"]))
     assert ran == ["right"]
 
 
@@ -140,8 +143,8 @@ def test_a_grader_that_fails_on_one_submission_goes_on(graded, monkeypatch):
         return grading.result(assignment, "graded", "")
 
     monkeypatch.setattr(Sandbox, "start", lambda self: None)
-    monkeypatch.setattr(grading, "grade", grade)
-    made = grading.grade_class(
+    monkeypatch.setattr(classroom, "grade", grade)
+    made = classroom.grade_class(
         course, Assignment.load(course, "hw1"), KIND, LIMITS, students=["half", "wrong"], again=True
     )
     found = {one["student"]: one for _, _, one in made}
@@ -154,7 +157,7 @@ def test_one_sandbox_serves_all_clean_submissions(tmp_path, monkeypatch):
     course = fixture.course(tmp_path, first=fixture.submission(), second=fixture.submission())
     started, start = [], Sandbox.start
     monkeypatch.setattr(Sandbox, "start", lambda self: started.append(self) or start(self))
-    made = grading.grade_class(course, Assignment.load(course, "hw1"), KIND, LIMITS)
+    made = classroom.grade_class(course, Assignment.load(course, "hw1"), KIND, LIMITS)
     assert [found["status"] for _, _, found in made] == ["graded", "graded"]
     assert len(started) == 1
 
@@ -167,7 +170,7 @@ def test_python_may_lie_in_the_folder_that_is_emptied(tmp_path):
         (place / "left").mkdir()
         (place / "left/file").touch()
         (place / "link").symlink_to(python)
-    assert worker._empty(str(tmp_path), {str(python)})
+    assert warden.empty(str(tmp_path), {str(python)})
     assert sorted(map(str, tmp_path.rglob("*"))) == sorted(
         map(str, [tmp_path / "clone", python, python / "pyvenv.cfg"])
     )
@@ -179,14 +182,14 @@ def test_python_may_lie_in_the_folder_that_is_emptied(tmp_path):
 def test_an_unknown_student_is_an_error(graded):
     course, _, _, _ = graded
     with pytest.raises(ValueError, match=r"no submission and no entry in roster\.csv of: nobody"):
-        list(grading.grade_class(course, Assignment.load(course, "hw1"), KIND, LIMITS, students=["nobody"]))
+        list(classroom.grade_class(course, Assignment.load(course, "hw1"), KIND, LIMITS, students=["nobody"]))
 
 
 def test_replies_are_not_trusted():
     """Whatever a submission makes of a reply, the grader gets known fields of known types."""
     for reply in ({}, {"outcome": "perfect"}, {"outcome": ["passed"]}, {"message": 3, "line": "7", "changed": "all"}):
-        assert grading._checked(reply)["outcome"] == "crashed"
-    checked = grading._checked({"outcome": "passed", "changed": [1, "x" * 1000], "line": float("nan"), "by_test": 1})
+        assert running.checked(reply)["outcome"] == "crashed"
+    checked = running.checked({"outcome": "passed", "changed": [1, "x" * 1000], "line": float("nan"), "by_test": 1})
     assert checked["changed"] == ["x" * 100] and checked["line"] is None and checked["by_test"] is False
 
 
@@ -196,32 +199,101 @@ def test_a_class_seed_changes_what_tests_draw(tmp_path):
     assert Assignment.load(course, "hw1", seed=7).checksum != Assignment.load(course, "hw1").checksum
 
 
+# --- the instructor's own fault, and the command line ---
+
+
+def broken(name, source):
+    made = fixture.source()
+    cell = next(cell for cell in made["cells"] if cell["id"] == name)
+    cell["source"] = source(cell["source"])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (broken("setup", lambda text: text + "\nimport package_that_is_missing_here"),
+         "hw1, cell setup, fails on this machine with the solutions themselves: ModuleNotFoundError: No module named"),
+        (broken("setup", lambda text: text + "\ntable = open('data.csv').read()"), "cell setup, fails on this machine"),
+        (broken("test_residual", lambda text: text.replace("x = np.ones(3)", "x = np.loadtxt('data.csv')")),
+         "cell test_residual, fails on this machine"),
+    ],
+    ids=["package", "data", "data of a test"],
+)  # fmt: skip
+def test_a_locked_cell_that_fails_here_stops_the_run_before_any_mark(tmp_path, capsys, made, says):
+    course = fixture.course(tmp_path, ada=fixture.submission(), bob=fixture.submission())
+    fixture.save(course / "source/hw1/hw1.ipynb", made)
+    assert main(["course", "grade", "hw1", "--sandbox", KIND, "--course", str(course), "--jobs", "1"]) == 1
+    assert says in capsys.readouterr().err and not list(course.glob("results/hw1/*.json"))
+
+
+def test_a_students_own_failure_stops_nothing(tmp_path):
+    """An answer that spoils what a locked cell needs costs the student, and nobody else."""
+    spoiled = fixture.submission(relu="def relu(x):\n    return open('missing.csv')")
+    course = fixture.course(tmp_path, ada=spoiled, bob=fixture.submission())
+    made = classroom.grade_class(course, Assignment.load(course, "hw1"), KIND, LIMITS)
+    assert {found["student"]: found["automatic"] for _, _, found in made} == {"ada": 3, "bob": 5}
+
+
+def test_again_may_stand_before_a_name_and_flags_are_folded(tmp_path, capsys, monkeypatch):
+    course = fixture.course(tmp_path, ada=fixture.submission(), bob=fixture.submission())
+    asked = []
+
+    def grade(assignment, path, *_):
+        asked.append(path.parts[-3])
+        return grading.result(assignment, "needs_review", "", [], [f"flag {n} \x1b[2J" for n in range(30)])
+
+    monkeypatch.setattr(Sandbox, "start", lambda self: None)
+    monkeypatch.setattr(classroom, "grade", grade)
+    command = ["course", "grade", "hw1", "--sandbox", "none", "--course", str(course), "--jobs", "1"]
+    assert main(command) == 0 and main([*command, "--again", "bob"]) == 0 and main([*command, "ada", "--again"]) == 0
+    assert asked == ["ada", "bob", "bob", "ada"]
+    printed = capsys.readouterr().out
+    assert "and 26 more" in printed and "\x1b" not in printed
+
+
+def test_modes_that_outlive_a_cell_are_set_back_with_a_word(tmp_path):
+    modes = (
+        "import os, warnings\nimport torch\nwarnings.simplefilter('error')\nnp.seterr(all='raise')\n"
+        "torch.set_grad_enabled(False)\ntorch.set_default_dtype(torch.float64)\ntorch.set_default_device('meta')\n"
+        "os.makedirs('x'); os.chdir('x')\n"
+    )
+    made = fixture.source()
+    cell = next(cell for cell in made["cells"] if cell["id"] == "test_relu")
+    cell["source"] = cell["source"].replace("    assert", (
+        "    import os, torch, warnings\n    warnings.warn('x')\n    np.log(np.zeros(1))\n"
+        "    state = torch.is_grad_enabled(), torch.get_default_dtype(), torch.zeros(1).device.type\n"
+        "    assert state == (True, torch.float32, 'cpu'), f'{state}'\n    assert"), 1)  # fmt: skip
+    course = fixture.course(tmp_path, ada=fixture.submission(relu=modes + fixture.RELU))
+    fixture.save(course / "source/hw1/hw1.ipynb", made)
+    ((_, _, found),) = classroom.grade_class(course, Assignment.load(course, "hw1"), KIND, LIMITS)
+    assert (found["automatic"], found["flags"]) == (5, []), found
+    for mode in ("the filters of warnings", "NumPy's handling", "the gradient mode", "default dtype", "default device"):
+        assert mode in found["notes"][0]
+
+
 # --- slow ones ---
 
 
 @pytest.mark.slow
-def test_a_notebook_of_200_mb_is_graded_and_the_grader_stays_small(tmp_path):
+def test_notebooks_of_hostile_size_are_read_in_the_sandbox_and_the_grader_stays_small(tmp_path):
     course = fixture.course(tmp_path)
     made = fixture.submission()
     made["cells"][1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "MUCH"}]
-    for student, text in {
-        "large": json.dumps(made),
-        "source": json.dumps(fixture.changed(made, "relu", "MUCH")),
-    }.items():
-        fixture.hand_in(course, student, text.replace("MUCH", "x" * 200_000_000))
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from resnet_edu.course.notebooks import read, UnreadableError\n"
-        "for name in ('large', 'source'):\n"
-        "    try: print(len(read(Path(sys.argv[1]) / f'submitted/{name}/hw1/hw1.ipynb')['cells']))\n"
-        "    except UnreadableError as error: print(error)\n"
-        "print(*[line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')])"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(course)], capture_output=True, text=True, check=True)
-    cells, refused, memory = done.stdout.splitlines()
-    assert int(cells) == len(fixture.source()["cells"])
-    assert "more than 1,048,576; shorten it" in refused
-    assert int(memory) < 300 * 1024  # KiB
+    large = json.dumps(made).replace("MUCH", "x" * 200_000_000)
+    fixture.hand_in(course, "a_large", large)
+    fixture.hand_in(course, "b_source", json.dumps(fixture.changed(made, "relu", "MUCH")).replace("MUCH", "x" * 10**8))
+    fixture.hand_in(course, "c_cells", json.dumps({"cells": [{"cell_type": "code", "source": "x"}] * 300_000}))
+    lines = [fixture.cell(f"c{i}", "code", "a;" * 500_000, solution=True) for i in range(15)]
+    fixture.hand_in(course, "d_statements", made | {"cells": made["cells"] + lines})
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    made = classroom.grade_class(course, Assignment.load(course, "hw1"), KIND, Limits())
+    found = {one["student"]: one for _, _, one in made}
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    assert (found["a_large"]["automatic"], found["a_large"]["status"]) == (5, "graded")
+    for student, says in {"b_source": "shorten them", "c_cells": "300,000 cells", "d_statements": "shorten"}.items():
+        assert found[student]["status"] == "unreadable" and says in found[student]["message"], found[student]
+    assert after.ru_maxrss - before.ru_maxrss < 300 * 1024  # KiB
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from cases import HONEST, cases
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from resnet_edu.course import building, grading, marking
+from resnet_edu.course import building, classroom, marking
 from resnet_edu.course.notebooks import Assignment, write
 from resnet_edu.course.sandbox import Limits, Sandbox, SandboxError, docker_command, problem
 
@@ -138,9 +138,9 @@ def test_the_docker_path_works_with_a_stand_in(tmp_path, monkeypatch):
     stand_in.chmod(0o755)
     path = f"{stand_in.parent}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     monkeypatch.setenv("PATH", path)
-    monkeypatch.setenv("PYTHONPATH", str(Path(grading.__file__).parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(classroom.__file__).parents[2]))
     course = fixture.course(tmp_path, right=fixture.submission())
-    made = grading.grade_class(course, Assignment.load(course, "hw1"), "docker", Limits())
+    made = classroom.grade_class(course, Assignment.load(course, "hw1"), "docker", Limits())
     assert [found["automatic"] for _, _, found in made] == [5]
 
 
@@ -190,7 +190,7 @@ def test_nbgrader_works_on_the_same_tree_and_agrees_on_honest_submissions(tmp_pa
         assert done.returncode == 0, done.stderr[-3000:]
     with open(course / "grades.csv") as file:
         theirs = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
-    made = grading.grade_class(course, assignment, KIND, Limits(cell=20), jobs=2)
+    made = classroom.grade_class(course, assignment, KIND, Limits(cell=20), jobs=2)
     ours = {found["student"]: found["automatic"] for _, _, found in made}
     assert ours == theirs and set(ours) == set(HONEST)
     assert (course / "feedback/right/hw1/hw1.html").exists()

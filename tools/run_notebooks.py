@@ -1,0 +1,128 @@
+"""Run the notebooks whose outputs are out of date, several at a time, into the cache that Sphinx reads."""
+
+import contextlib
+import multiprocessing
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from dependencies import state
+from filelock import FileLock
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.executors.utils import single_nb_execution
+from traitlets.config import Config
+
+MEASURES_TIME = "measures-time"  # the tag of a cell that times code: nothing else may run beside its page
+TRAINS = re.compile(r"\b(?:train|Trial|run_trials|evaluate|backward)\(")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A notebook to run: its name in the table of contents, its file, and the state of what its outputs depend on."""
+
+    name: str
+    path: Path
+    state: str
+
+    def read(self) -> nbformat.NotebookNode:
+        """Return the notebook."""
+        return nbformat.read(self.path, as_version=4)
+
+    @property
+    def measures_time(self) -> bool:
+        """Whether it times code."""
+        return any(MEASURES_TIME in cell.metadata.get("tags", ()) for cell in self.read().cells)
+
+    @property
+    def trainings(self) -> int:
+        """How often its code trains: a guess at its time before its first run."""
+        return sum(len(TRAINS.findall(cell.source)) for cell in self.read().cells if cell.cell_type == "code")
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs a page and puts its outputs into the cache; goes to other processes.
+
+    ``threads`` is how many threads PyTorch and NumPy take, ``None`` for as many as they like; ``processes`` how many
+    processes a page may start for its networks.
+    """
+
+    cache: Path
+    timeout: int  # seconds a cell may take
+    threads: int | None
+    processes: int
+
+    def __call__(self, page: Page) -> tuple[Page, float, str]:
+        """Return the page, its seconds, and what is wrong with it (nothing: it is in the cache now)."""
+        os.environ["LOKY_MAX_CPU_COUNT"] = str(self.processes)
+        if self.threads:
+            os.environ["OMP_NUM_THREADS"] = str(self.threads)
+        notebook, start = page.read(), time.perf_counter()
+        started = []  # code cells
+
+        def note(cell: nbformat.NotebookNode, **_: object) -> None:
+            if cell.cell_type == "code":
+                started.append(cell)
+
+        try:
+            with tempfile.TemporaryDirectory() as empty, tempfile.TemporaryDirectory() as sockets:
+                # in files: kernels that start together can take the same free port
+                kernel = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}})
+                options = {"allow_errors": False, "config": kernel, "on_cell_start": note}
+                ran = single_nb_execution(notebook, empty, self.timeout, **options)
+            problem = ran.err and str(ran.err)
+        except Exception as error:  # such as a kernel that died
+            problem = f"{type(error).__name__}: {error}"
+        seconds = time.perf_counter() - start
+        if problem:
+            line = started[-1].source.strip().splitlines()[0] if started else ""
+            return page, seconds, f"code cell {len(started)} ({line}): {COLOURS.sub('', problem)}"
+        data = {"execution_seconds": seconds, "state": page.state}
+        bundle = CacheBundleIn(notebook, str(page.path), data=data)
+        with FileLock(self.cache / "lock"):  # it drops what another process is about to write
+            get_cache(self.cache).cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+        return page, seconds, ""
+
+
+def outdated(notebooks: dict[str, Path], folder: Path) -> list[Page]:
+    """Return the pages whose outputs are missing or depend on what has changed, the longest first.
+
+    Outputs of another state are dropped from the cache in ``folder``.
+    """
+    cache = get_cache(folder)
+    seconds = {record.uri: record.data["execution_seconds"] for record in cache.list_cache_records()}
+    pages = []
+    for name, path in notebooks.items():
+        page = Page(name, path, state(path))
+        with contextlib.suppress(KeyError):
+            record = cache.match_cache_notebook(page.read())
+            if record.data.get("state") == page.state:
+                continue
+            cache.remove_cache(record.pk)
+        pages.append(page)
+    never = float("inf")
+    return sorted(pages, key=lambda page: (seconds.get(str(page.path), never), page.trainings), reverse=True)
+
+
+def run(pages: list[Page], folder: Path, jobs: int, timeout: int) -> Iterator[tuple[Page, float, str]]:
+    """Run the pages into the cache in ``folder``; yield each as it ends, with its seconds and what is wrong with it.
+
+    ``jobs`` pages run at a time, on one thread each whatever ``jobs`` is, so that no number depends on it; the
+    networks that a page trains side by side share its part of the cores. Pages that time code run alone, with the
+    whole machine.
+    """
+    cores = os.cpu_count() or 1
+    for alone in (False, True):
+        todo = [page for page in pages if page.measures_time == alone]
+        at_once = 1 if alone else max(1, min(jobs, len(todo)))
+        runner = Runner(folder, timeout, None if alone else 1, max(1, cores // at_once))
+        # a process a page: each has its own environment, and stops with its kernel when the build is stopped
+        with multiprocessing.Pool(at_once, maxtasksperchild=1) as pool:
+            yield from pool.imap_unordered(runner, todo)
