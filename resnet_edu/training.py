@@ -258,6 +258,11 @@ class _Run:
                 raise ValueError(f"{name} needs a CUDA device, got {device}; leave it out")
         if config.precision == "float16" and device.type != "cuda":
             raise ValueError(f"precision 'float16' needs a CUDA device, got {device}; use 'bfloat16' or 'float32'")
+        if config.precision == "bfloat16" and half_precision(device) != "bfloat16":
+            raise ValueError(
+                f"precision 'bfloat16' needs a GPU of compute capability 8.0 or higher, and {device} has less and "
+                "would emulate it slowly; use 'float16'"
+            )
         if config.cuda_graph and self.processes.count > 1:
             raise ValueError("cuda_graph works in one process alone; leave it out under torchrun")
         smallest = self._smallest(config.batch_size)
@@ -479,7 +484,7 @@ class _Stepper:
         self.processes, self.device, self.config = run.processes, device, config
         model = nn.SyncBatchNorm.convert_sync_batchnorm(run.network) if config.sync_batch_norm else run.network
         model = self.processes.wrap(model)
-        self.model = torch.compile(model) if config.compile else model
+        self.model = torch.compile(model, dynamic=False) if config.compile else model  # one graph a batch size
         reduced = config.precision != "float32"
         self.autocast = torch.autocast(device.type, getattr(torch, config.precision)) if reduced else nullcontext()
         # float16 gradients underflow without a scale; for the other formats the scaler does nothing.
@@ -583,6 +588,9 @@ class _GraphStepper(_Stepper):
         weights = {name: value.clone() for name, value in self.network.state_dict().items()}
         # The momenta are there from the start; without momentum, or for a frozen parameter, there are none.
         momenta = [(buffer, buffer.clone()) for state in self.optimizer.state.values() for buffer in state.values()]
+        # What dropout draws and what the scaler learns while warming up must not count either.
+        generator, scaler = default_generator(self.device), self.scaler.state_dict()
+        drawn = generator.get_state()
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):  # lets libraries choose their kernels before the recording
@@ -605,6 +613,8 @@ class _GraphStepper(_Stepper):
                 value.copy_(weights[name])
             for buffer, before in momenta:
                 buffer.copy_(before)
+        self.scaler.load_state_dict(scaler)
+        generator.set_state(drawn)
         return _Graph(graph, images, labels, sums, [parameter.grad for parameter in self.network.parameters()])
 
 

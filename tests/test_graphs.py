@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import graphs
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 
 from resnet_edu import devices, training
 from resnet_edu.datasets import Split
-from resnet_edu.distributed import own_device
+from resnet_edu.distributed import Processes, own_device
 from resnet_edu.networks import cifar_resnet
 from resnet_edu.training import TrainConfig, _compute, train
 
@@ -124,3 +125,55 @@ def test_gradients_are_those_of_the_last_step_after_a_short_batch_too(few, monke
     assert len(made) == 2  # one for 40 images, one for the last 10
     for graphed, eager in zip(seen[True], seen[False], strict=True):
         assert torch.allclose(graphed, eager, rtol=1e-2, atol=1e-4)
+
+
+def test_recording_consumes_neither_random_numbers_nor_the_scalers_state(few, monkeypatch):
+    graphs.install(monkeypatch)
+    same_as_eager(few, replace(CONFIG, augment=True), mixing="dropout")
+    run = training._Run(cifar_resnet(8, width=2, in_channels=1, mixing="dropout"), few, CONFIG)
+    run.stepper.scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=2)  # grows at every other step
+    state, before = run.stepper.scaler.state_dict(), torch.get_rng_state()
+    run.stepper._record(few.normalize(few.train.images[:40]), few.train.labels[:40], 40)
+    assert run.stepper.scaler.state_dict() == state and torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_graphed_run_that_goes_on_ends_as_if_never_stopped(few, monkeypatch, tmp_path):
+    graphs.install(monkeypatch)
+    whole = trained(few, CONFIG, mixing="dropout")
+    networks = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        networks.append(cifar_resnet(8, width=2, in_channels=1, mixing="dropout"))
+    first = train(networks[0], few, CONFIG, checkpoint=tmp_path / "run.pt")
+    next(first)
+    first.close()
+    records = list(train(networks[1], few, CONFIG, checkpoint=tmp_path / "run.pt", resume=True))
+    assert [record.train_loss for record in records] == pytest.approx(whole[0], rel=1e-6)
+
+
+@pytest.mark.parametrize(("capability", "allowed"), [((7, 5), False), ((7, 0), False), ((8, 0), True), ((9, 0), True)])
+def test_emulated_bfloat16_is_refused_and_float16_named(few, monkeypatch, capability, allowed):
+    """A T4, as Colab lends them, has 7.5; PyTorch says that it supports bfloat16."""
+    config = TrainConfig(precision="bfloat16")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    run = SimpleNamespace(
+        network=SimpleNamespace(parameters=lambda: iter([SimpleNamespace(device=torch.device("cuda:0"))])),
+        data=SimpleNamespace(device=torch.device("cuda:0")),
+        config=config,
+        count=640,
+        processes=Processes(),
+        _smallest=lambda size: size,
+        _check_memory=lambda: None,
+    )
+    if allowed:
+        training._Run._check(run)
+    else:
+        with pytest.raises(ValueError, match="8.0 or higher, and cuda:0 has less .* use 'float16'"):
+            training._Run._check(run)
+
+
+def test_a_short_batch_does_not_make_the_compiled_network_dynamic(few, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(torch, "compile", lambda model, **options: asked.update(options) or model)
+    next(train(cifar_resnet(8, width=2, in_channels=1), few, TrainConfig(epochs=1, compile=True)))
+    assert asked == {"dynamic": False}
