@@ -78,13 +78,17 @@ def in_turns(other: Path, name: str, students: int, rounds: int) -> None:
 def _cost(root: Path, course: Path, name: str) -> tuple[float, float]:
     """Return the seconds of the processor and of the clock for a class, less those for its first submission."""
     totals = []
-    command = [sys.executable, "-m", "resnet_edu", "course", "grade", name, "--course", str(course), "--jobs", "1"]
-    command += ["--sandbox", "none" if problem("bwrap") else "bwrap"]
+    command = [sys.executable, "-m", "resnet_edu", "course", "grade", name]
+    options = ["--course", str(course), "--jobs", "1", "--sandbox", "none" if problem("bwrap") else "bwrap"]
     for students in (["s0000"], []):
         shutil.rmtree(course / "results", ignore_errors=True)
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         done = subprocess.run(
-            [*command, *students], cwd=root, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True
+            [*command, *students, *options],
+            cwd=root,
+            env=os.environ | {"PYTHONPATH": str(root)},
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0 and " graded" in done.stdout, done.stdout + done.stderr
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
