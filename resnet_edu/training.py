@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ class TrainConfig:
                 raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
         for name in ("learning_rate", "warmup_learning_rate", "body_rate"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
+            if not (isinstance(value, Real) and math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be a positive number, got {value!r}")
         for name in ("clip_norm", "layer_step"):
             value = getattr(self, name)
@@ -89,7 +90,7 @@ class TrainConfig:
                 raise ValueError(f"{name} must be a positive number, or 0 to leave it out, got {value!r}")
         for name in ("momentum", "weight_decay"):
             value = getattr(self, name)
-            if not 0 <= value < 1:
+            if not (isinstance(value, Real) and 0 <= value < 1):
                 raise ValueError(f"{name} must lie in 0 <= {name} < 1, got {value!r}")
 
     @classmethod
@@ -252,6 +253,12 @@ class _Run:
         if parameter.device != device:
             raise ValueError(
                 f"network and data must be on one device, got {parameter.device} and {device}; move one with .to"
+            )
+        classes = getattr(getattr(self.network, "fc", None), "out_features", self.data.num_classes)
+        if classes < self.data.num_classes:
+            raise ValueError(
+                f"the network tells {classes} classes apart, {self.data.name} has {self.data.num_classes}; "
+                f"build it with num_classes={self.data.num_classes}"
             )
         for name in ("cuda_graph", "sync_batch_norm"):
             if getattr(config, name) and device.type != "cuda":

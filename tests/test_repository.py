@@ -62,6 +62,7 @@ def test_a_changed_vendored_file_is_noticed(tmp_path, monkeypatch):
     manifest.write_text(json.dumps({"files": {"a.js": "0", "b.js": "0"}}))
     (tmp_path / "a.js").write_text("changed")
     monkeypatch.setattr(vendor, "VENDOR", tmp_path)
+    monkeypatch.setattr(vendor, "FRONT", tmp_path / "none")
     monkeypatch.setattr(vendor, "MANIFEST", manifest)
     assert vendor.check() == ["a.js: changed", "b.js: missing"]
 

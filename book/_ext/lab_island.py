@@ -1,15 +1,17 @@
-"""Put the lab into pages: the directive ``lab``, and its scripts and style on pages that have one.
+"""Put the lab's instruments into pages: the directive ``lab``, and scripts and style on pages that have one.
 
-    ```{lab}
+    ```{lab} training
     :id: lab
     :shown: plain-56 residual-56
     :guess:
     ```
 
-A notebook's output may hold the island's HTML as well (``resnet_edu.lab.island``); such a page gets the files, too.
+A notebook's output may hold an instrument as well (``resnet_edu.lab.instrument``); such a page gets the files, too, and
+loses the copies that the output carries for a notebook that stands alone.
 """
 
 import hashlib
+import re
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,13 +20,8 @@ from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 
 from resnet_edu import lab
+from resnet_edu.lab.assets import INLINE
 
-FILES = {
-    "lab-training.js": lab.training_script,
-    "lab-cards.js": lab.cards_script,
-    "lab.js": lambda: lab.bundle("classic"),
-    "lab.css": lab.style,
-}
 TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 
@@ -38,8 +35,9 @@ WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 
 
 class LabDirective(Directive):
-    """The lab, or a figure where there is no JavaScript."""
+    """An instrument (``training`` if none is named), or a figure where there is no JavaScript."""
 
+    optional_arguments = 1
     option_spec: ClassVar = {
         "id": directives.unchanged,
         "depth": directives.nonnegative_int,
@@ -49,12 +47,17 @@ class LabDirective(Directive):
     }
 
     def run(self):
-        """Return the island."""
+        """Return the instrument's HTML."""
         options = dict(self.options)
-        shown = tuple(options.pop("shown", "plain-56 residual-56").split())
+        settings = {key: options.pop(key) for key in ("id", "shown") if key in options}
+        if "shown" in settings:
+            settings["shown"] = tuple(settings["shown"].split())
+        if "guess" in options:
+            settings["guess"] = options.pop("guess") is None
+        if options:
+            settings["config"] = options
         try:
-            guess = options.pop("guess", 0) is None
-            text = lab.island(options.pop("id", "lab"), guess=guess, shown=shown, config=options)
+            text = str(lab.instrument(*(self.arguments or ["training"]), **settings))
         except ValueError as error:
             raise self.error(str(error)) from error
         return [nodes.raw("", text, format="html")]
@@ -63,8 +66,8 @@ class LabDirective(Directive):
 def sources():
     """Return a checksum of all that the lab's files are made of."""
     package = Path(lab.__file__).parents[1]
-    files = [path for path in (package / "lab").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    files += [package / "datasets.py", Path(__file__)]
+    files = [path for part in ("lab", "datasets") for path in (package / part).rglob("*") if path.is_file()]
+    files = [path for path in files if "__pycache__" not in path.parts] + [Path(__file__)]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(files))).hexdigest()
 
 
@@ -76,22 +79,22 @@ def write_files(app):
         if stamp.exists() and stamp.read_text() == sources():
             return  # the digits alone need PyTorch and scikit-learn, seconds in which a chapter's prose is built
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in FILES.items():
-            (folder / name).write_text(shrink(name, content()), encoding="utf-8")
+        for name, text in {**lab.page_scripts(), "lab.css": lab.style()}.items():
+            (folder / name).write_text(shrink(name, text), encoding="utf-8")
         stamp.write_text(sources())
 
 
 def add_files(app, pagename, templatename, context, doctree):
-    """Link the files from a page with a lab."""
+    """Link the files from a page with an instrument: the shared one, and one for each that stands there."""
     scripts = context["script_files"]
     scripts[:] = [script for script in scripts if getattr(script, "attributes", {}).get("type") != WIDGET_STATE]
     body = context.get("body", "")
-    needed = ["lab-training.js", "lab.js"] if 'class="resnet-lab"' in body else []
-    needed += ["lab-cards.js"] if 'class="resnet-card"' in body else []
-    for name in needed:
-        app.add_js_file(name, loading_method="defer")
-    if needed:
-        app.add_css_file("lab.css")
+    if 'class="resnet-lab"' not in body:
+        return
+    context["body"] = INLINE.sub("", body)
+    for name in ["", *(f"-{name}" for name in sorted(set(re.findall(r'data-instrument="(\w+)"', body))))]:
+        app.add_js_file(f"lab{name}.js", loading_method="defer")
+    app.add_css_file("lab.css")
 
 
 def setup(app):

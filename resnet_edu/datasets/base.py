@@ -88,12 +88,17 @@ class Dataset:
         return digest.hexdigest()[:16]
 
     def to(self, device: torch.device | str) -> "Dataset":
-        """Return the data set on ``device``.
+        """Return the data set on ``device`` ("cpu", "cuda", "mps" …; ``best_device()`` picks one).
 
         Images that would take more than half of what is free there stay in the host's memory, pinned for CUDA, and a
         warning says so; ``normalize`` and ``Split.take_images`` then bring a batch at a time to the device.
+
+        Raises ``ValueError`` for a device that PyTorch does not know.
         """
-        device = torch.device(device)
+        try:
+            device = torch.device(device)
+        except RuntimeError as error:
+            raise ValueError(f'device must be "cpu", "cuda", "cuda:1", "mps" …, got {device!r}') from error
         splits = {"train": self.train, "test": self.test, "validation": self.validation}
         splits = {name: split for name, split in splits.items() if split is not None}
         size = sum(split.images.nbytes for split in splits.values())

@@ -1,17 +1,19 @@
 """The lab: switch shortcuts on and off and watch a network train.
 
-One front end (``front/``, dependency-free ES modules) with three *sources* of figures:
+One front end (``front/``) in storeys, arrows down only (``assets.py`` joins the files and refuses any other arrow):
 
-* **browser**: ``worker.mjs`` trains in a Worker of the page, ``training.mjs`` and ``net.mjs`` are the engine,
-  ``kernels.mjs`` its two hot loops in WebAssembly SIMD (``assembler.mjs``) and in plain JavaScript;
-* **recording**: runs from files (``recorded/``, made by ``python -m resnet_edu.lab``);
-* **kernel**: a training thread behind a Jupyter widget.
+* ``front/instruments/``: what a reader operates, one file each; ``instruments.py`` lists them with the figure that
+  stands in their place without JavaScript. ``instrument("training")`` as a cell's last expression shows one.
+* ``front/parts/``: what instruments are made of. ``ui.mjs`` is the only file that names the library for templates.
+  ``session.mjs`` is a reader's runs, ``sources.mjs`` where their figures come from, ``mount.mjs`` how a page starts.
+* ``front/engine/``: numbers alone, in a Worker of the page.
+* ``front/vendor/``: the library, as published (``tools/vendor.py``).
 
-``lab.mjs`` holds controls and state, ``views.mjs`` the drawings, ``elements.mjs`` what they are made of, ``state.mjs``
-what may be chosen and how it is written into an address, ``record.mjs`` the run file; ``widget.mjs`` mounts the lab in
-a notebook and ``page.mjs`` in a page; ``cards.mjs`` is the block designer and the gradient explorer. ``bundle`` joins
-them, by concatenation, to one script: an ES module for anywidget (with the engine inside) or a classic script for a
-page, which loads ``training_script`` (engine and digits) before it. ``island`` is the HTML that such a page needs.
+A page loads the shared script (all parts) and one for each instrument on it; engine and digits come at the first use.
+``widget.mjs`` mounts ``training`` in a notebook with its kernel behind it (``widget.Lab``).
+
+Three *sources* of figures: the **browser** (the engine), a **recording** (``recorded/``, made by
+``python -m resnet_edu.lab``) and the **kernel** (a training thread behind a Jupyter widget).
 
 Configuration
 -------------
@@ -38,7 +40,8 @@ Protocol
 --------
 The front end asks, the source answers; it never speaks first. One request is in flight. While a run goes on, the
 front end polls ten times a second. In a notebook, requests and replies are custom messages of the widget
-(``model.send(request)``, ``msg:custom``); without an answer within six seconds the source counts as lost.
+(``model.send(request)``, ``msg:custom``). Without an answer within six seconds a Worker counts as lost; a kernel may
+be busy, so the reader is told, and the run goes on when the answer comes.
 
 Every request is ``{"id": int, "kind": str, "since": int, …}``. Kinds:
 
@@ -69,26 +72,72 @@ Frames are contiguous from step 1. A frame is what one step showed::
 
 ``norms`` and ``responses`` may be missing from some frames (a sampled measurement).
 
-A widget gives the front end these values (an island's JSON has the same keys): ``id`` (of the element, and in the
-page's address), ``config`` (what differs from the defaults), ``records`` (run files), ``shown`` (names of the
-recorded runs drawn from the start), ``guess`` (start in guess-first mode), ``kernel`` (true: there is one),
-``digits`` (see ``digits_data``; without it the browser cannot train).
+Questions
+---------
+A Worker of the page (``engine/worker.mjs``; ``engine/client.mjs`` is the page's end of the line) also answers questions
+about its network, between two steps, one after the other::
+
+    {"id": 7, "kind": "ask", "question": "lesions", "settings": {"split": "test"}}
+    {"id": 7, "progress": {"done": 1, "total": 9, "part": …}}   # any number of times
+    {"id": 7, "value": …} | {"id": 7, "error": "for the reader"} | {"id": 7, "cancelled": true}
+    {"id": 8, "kind": "cancel", "of": 7}                        # has no reply of its own
+
+``engine/questions.mjs`` is the list; ``tests/browser/test_lab_questions.py`` asks PyTorch the same. Blocks count from
+1; an ``image`` is a number of the digits or 64 numbers 0 … 16; ``split`` and ``images`` choose what is evaluated; with
+``fresh`` the statistics are taken anew for the measurement.
+
+* ``open`` (``file``) and ``export`` (``facts``): a network in or out, as ``load_network`` and ``save_network`` do.
+* ``describe``: settings, step, layers, blocks. ``keep``, ``restore``: remember everything, and put it back.
+* ``set`` (``block`` or ``all``; ``branch``, ``shortcut``, ``connected``): factors and cuts. A branch of 0 is a lesion:
+  it is not computed, the shortcut stays (``interventions.delete_blocks``). ``swap`` (``first``, ``second``): two blocks
+  change places (``interventions.reorder_blocks``).
+* ``recalibrate`` (``images``): statistics anew (``probes.recalibrate``). ``scale`` (``factor``): all filters.
+  ``head`` (``seed``): a new linear layer.
+* ``evaluate``, ``logits``; ``lesions``: the error with each branch off in turn.
+* ``sizes`` (``images``, ``training``): activations, weights and their gradients, per layer and block.
+* ``jacobian`` (``image``, ``from``, ``to``): of blocks, with its singular values (``probes.chain_jacobian``).
+  ``spectra`` (``images``): those of every block and of their product (``probes.block_spectra``).
+* ``lens`` (``image``): logits behind each block, with the later branches off. ``maps`` (``image``): feature maps.
+* ``line``, ``surface`` (seeds, steps, ``normalization``): the loss along random directions, filter-normalised or raw
+  (``landscape``).
+
+A Worker's configuration has more keys, which a run may leave out: ``branch_gain`` (α) and ``shortcut_gain`` (λ) of all
+blocks, ``weight_scale`` of all convolutions' first weights, ``last_scale`` of what ends each branch (0: each block
+starts as its shortcut), ``frozen`` (prefixes of parameter names, or ``"body"``; their statistics stand still unless
+``moving_statistics``), ``head`` (``"new"``) and ``data`` (``turn``, ``classes``, ``per_class``, ``seed``). With
+``file``, ``start`` goes on from a stored network. ``task: "stack"`` trains ``blocks`` blocks of one width on a map,
+``target`` ``"stay"`` or ``"move on"``, with a squared error relative to the target's mean square.
+
+``training`` starts from these values: ``id`` (of the element, and in the page's address), ``config`` (what differs
+from the defaults), ``records`` (run files), ``shown`` (names of the recorded runs drawn from the start), ``guess``
+(start in guess-first mode), ``kernel`` (in a widget, true: there is one).
 """
 
-from resnet_edu.lab.assets import FRONT, bundle, cards_script, digits_data, engine_script, style, training_script
-from resnet_edu.lab.island import island
+from resnet_edu.lab.assets import FRONT, bundle, digits_data, engine_script, page_scripts, style
+from resnet_edu.lab.instruments import INSTRUMENTS, instrument
 from resnet_edu.lab.recording import check_record, load_records, record
 
 __all__ = [
     "FRONT",
+    "INSTRUMENTS",
     "bundle",
-    "cards_script",
     "check_record",
     "digits_data",
     "engine_script",
-    "island",
+    "instrument",
+    "load_network",
     "load_records",
+    "page_scripts",
     "record",
+    "save_network",
     "style",
-    "training_script",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs PyTorch only when it is asked for."""
+    if name in ("load_network", "save_network"):
+        from resnet_edu.lab import weights
+
+        return getattr(weights, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

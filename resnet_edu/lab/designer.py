@@ -124,7 +124,7 @@ def designer(device: str | None = None):
 
     from resnet_edu.distributed import own_device
     from resnet_edu.figures import Table
-    from resnet_edu.lab.cards import Card
+    from resnet_edu.lab.instruments import instrument
     from resnet_edu.lab.widget import Panel
 
     where = str(own_device(device))
@@ -144,7 +144,7 @@ def designer(device: str | None = None):
     for control in controls.values():
         control.observe(show, names="value")
     show()
-    return Panel(*controls.values(), output, island=str(Card("designer")))
+    return Panel(*controls.values(), output, still=instrument("designer"))
 
 
 def rows(now: BlockCost, before: BlockCost | None) -> list[tuple[str, str, str]]:

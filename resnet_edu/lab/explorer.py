@@ -138,7 +138,7 @@ def explorer():
     """Return the explorer as a Jupyter widget: choose a network, train it, and see the spectra."""
     import ipywidgets as widgets
 
-    from resnet_edu.lab.cards import Card
+    from resnet_edu.lab.instruments import instrument
     from resnet_edu.lab.widget import Panel
 
     controls = {name: widgets.Dropdown(options=values, description=name) for name, values in CHOICES.items()}
@@ -154,7 +154,7 @@ def explorer():
             button.disabled, button.description = False, "Train and measure"
 
     button.on_click(show)
-    return Panel(*controls.values(), button, output, island=str(Card("explorer")))
+    return Panel(*controls.values(), button, output, still=instrument("explorer"))
 
 
 def title(chosen: dict) -> str:

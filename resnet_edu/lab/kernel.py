@@ -7,7 +7,7 @@ sides touch is behind one lock, and a request never waits for a step.
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -116,20 +116,41 @@ class Experiment:
                 self._switched.add(number)
 
 
+class Frames(list):
+    """The frames of a run, a dictionary a step; as a cell's last expression they show themselves in a line."""
+
+    def __repr__(self) -> str:
+        if not self:
+            return "no frames"
+        last = self[-1]
+        tested = next((f", test error {one['test_error']:.1f} %" for one in reversed(self) if "test_error" in one), "")
+        return f"{len(self)} frames; step {last['step']}: loss {last['loss']:.3f}{tested}"
+
+
 class KernelSource:
     """Answers the lab's requests (``answer``) and trains in a thread of its own.
 
-    ``defaults`` fill in what a request's configuration leaves out.
+    ``data`` is a data set, or several by name, each a ``Dataset`` or a function that returns one when it is first
+    chosen (``data`` in a request's configuration; else the first). ``defaults`` fill in what it leaves out.
     """
 
-    def __init__(self, data: Dataset, defaults: dict):
-        self.data, self.defaults = data, defaults
-        self.device = device_name(data.device)
+    def __init__(self, data: Dataset | dict[str, Dataset | Callable[[], Dataset]], defaults: dict):
+        self.choices = dict(data) if isinstance(data, dict) else {data.name: data}
+        self.defaults = defaults
+        self.data = self._choose(next(iter(self.choices)))
+        self.device = device_name(self.data.device)
         self._lock = threading.Condition()
         self._run = 0  # number of the run; a thread that serves another one ends
         self._experiment: Experiment | None = None
         self._warm_up()
         self._reset()
+
+    def _choose(self, name: str) -> Dataset:
+        if name not in self.choices:
+            raise ValueError(f"there is no data set {name!r} here; there are {', '.join(self.choices)}")
+        if not isinstance(self.choices[name], Dataset):
+            self.choices[name] = self.choices[name]()
+        return self.choices[name]
 
     def _warm_up(self) -> None:
         """Make two steps: the first ones in a process import a lot, seconds in which nothing else could run."""
@@ -137,14 +158,14 @@ class KernelSource:
             pass
 
     def _reset(self) -> None:
-        self._frames: list[dict] = []
+        self._frames = Frames()
         self._state, self._message, self._single = "paused", None, 0
 
     def answer(self, request: dict) -> dict:
         """Return the reply to one request; never waits for a step, and never raises."""
         try:
             getattr(self, f"_on_{request['kind']}", self._on_unknown)(request)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OSError) as error:
             with self._lock:
                 self._state, self._message = "failed", f"{type(error).__name__}: {error}"
         with self._lock:
@@ -179,9 +200,12 @@ class KernelSource:
             self._state, self._message = "failed", str(error)
         except KeyboardInterrupt:
             self._state = "paused"
-        return self._frames
+        return Frames(self._frames)
 
     def _prepare(self, config: dict) -> Experiment:
+        if "data" in config:
+            self.data = self._choose(config["data"])
+            self.device = device_name(self.data.device)
         experiment = Experiment({**self.defaults, **config}, self.data)
         with self._lock:
             self._reset()

@@ -6,10 +6,12 @@ import json
 import zlib
 from pathlib import Path
 
-from resnet_edu.lab.assets import digits_data, engine_script, page_script
+from resnet_edu.lab.assets import FRONT, digits_data, engine_script, page_script
 
 RECORDED = Path(__file__).parent / "recorded"
 COMMAND = "python -m resnet_edu.lab"
+# Modules of front/engine that a run's numbers depend on.
+TRAINS = ("assembler", "plain", "kernels", "random", "layers", "heads", "net", "data", "sizes", "training")
 DEFAULTS = {
     "depth": 56, "shortcut": "A", "normalization": "batch", "activation": "post", "learning_rate": 0.03, "seed": 1,
     "steps": 300, "width": 4, "batch_size": 32, "momentum": 0.9, "weight_decay": 0.0001, "test_every": 10,
@@ -18,6 +20,11 @@ DEFAULTS = {
 CHOICES = {
     "depth": (8, 20, 32, 56, 110), "shortcut": ("A", "B", "C", "none"), "normalization": ("batch", "none"),
     "activation": ("post", "pre"),
+}  # fmt: skip
+NUMBERS = {  # lowest, highest, whole
+    "learning_rate": (0.0001, 10, False), "momentum": (0, 0.999, False), "weight_decay": (0, 0.1, False),
+    "seed": (0, 99999, True), "steps": (1, 100_000, True), "width": (4, 64, True), "batch_size": (1, 512, True),
+    "test_every": (1, 100_000, True),
 }  # fmt: skip
 RUNS = {  # name of the file: what differs from the defaults
     f"{kind}-{depth}": {"depth": depth, "shortcut": shortcut}
@@ -36,12 +43,17 @@ def check_config(config: dict) -> dict:
     for key, allowed in CHOICES.items():
         if key in config and config[key] not in allowed:
             raise ValueError(f"{key} must be one of {', '.join(map(repr, allowed))}, got {config[key]!r}")
+    for key, (low, high, whole) in NUMBERS.items():
+        value = config.get(key, low)
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not low <= value <= high:
+            raise ValueError(f"{key} must be a {'whole ' * whole}number from {low:g} to {high:g}, got {value!r}")
     return {**DEFAULTS, **config}
 
 
 def engine_version() -> str:
-    """Return a short checksum of the engine: runs of equal versions and configurations are equal."""
-    return hashlib.sha256(engine_script().encode()).hexdigest()[:12]
+    """Return a short checksum of what trains: runs of equal versions, configurations and machines are equal."""
+    text = "".join((FRONT / "engine" / f"{name}.mjs").read_text(encoding="utf-8") for name in TRAINS)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 _RECORD = """([config, digits, facts]) => {

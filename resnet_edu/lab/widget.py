@@ -1,20 +1,23 @@
 """The lab as a live widget: the same front end, with this kernel as a source."""
 
+from collections.abc import Callable
+from typing import ClassVar
+
 import anywidget
 import ipywidgets
 import traitlets
 
-from resnet_edu.datasets import Dataset, digits
-from resnet_edu.lab.assets import bundle, digits_data, style
-from resnet_edu.lab.island import island
-from resnet_edu.lab.kernel import KernelSource
+from resnet_edu.datasets import Dataset, best_device, cifar10, digits, fashion_mnist
+from resnet_edu.lab.assets import bundle, style
+from resnet_edu.lab.instruments import TWINS, Instrument, instrument
+from resnet_edu.lab.kernel import Frames, KernelSource
 from resnet_edu.lab.recording import check_config, load_records
 
 
 class WithIsland:
-    """A widget that also shows itself as HTML (``island``), so that a saved or published notebook needs no kernel."""
+    """A widget that also shows itself as HTML (``still``), so that a page or an export needs no kernel."""
 
-    island = ""
+    still: Instrument
 
     def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict]:
         if hasattr(super(), "_repr_mimebundle_"):
@@ -23,7 +26,7 @@ class WithIsland:
             view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
             shown = {"text/plain": type(self).__name__, "application/vnd.jupyter.widget-view+json": view}
         data, metadata = shown if isinstance(shown, tuple) else (shown, {})
-        return {**data, "text/html": self.island}, metadata
+        return {**data, "text/html": self.still._repr_html_()}, metadata
 
     if hasattr(ipywidgets.Widget, "_ipython_display_"):  # ipywidgets 7, which shows widgets its own way
 
@@ -35,29 +38,30 @@ class WithIsland:
 
 
 class Panel(WithIsland, ipywidgets.VBox):
-    """Widgets below each other, and the ``island`` that stands for them in a page without a kernel."""
+    """Widgets below each other, and the instrument that stands for them in a page without a kernel."""
 
-    def __init__(self, *children: ipywidgets.Widget, island: str):
+    def __init__(self, *children: ipywidgets.Widget, still: Instrument):
         super().__init__(children)
-        self.island = island
+        self.still = still
 
 
 class Lab(WithIsland, anywidget.AnyWidget):
     """Toggle shortcuts and watch a network train in this kernel, in the browser, or from a recording.
 
-    * ``data``: any ``Dataset``, on the device that shall train (default: the bundled digits, on the CPU). The
-      browser and the recordings always use the digits.
+    * ``data``: any ``Dataset``, on the device that shall train, or several by name (``{"digits": digits(), "mine":
+      …}``; a function in place of one is called when it is chosen). By default the bundled digits, Fashion-MNIST and
+      CIFAR-10; the latter two are fetched when they are chosen. The browser and the recordings use the digits.
     * ``config``: what differs from the defaults; ``resnet_edu.lab`` lists the keys.
-    * ``element``: the lab's name in the page's address, unique in the page.
+    * ``element``: the lab's name; a lab of the same name that ran before in this kernel is closed.
     * ``shown``: the recorded runs drawn from the start. ``guess``: start in guess-first mode.
 
     A saved or published notebook shows the lab without its kernel. Where widget messages are blocked while a cell
     runs, ``run()`` trains in the foreground.
 
-    Raises ``ValueError`` for an unknown setting or recording.
+    Raises ``ValueError`` for an unknown setting or recording, ``TypeError`` for anything that is no data set.
     """
 
-    _esm = bundle("module")
+    _esm = bundle("training")
     _css = style()
 
     id = traitlets.Unicode().tag(sync=True)
@@ -66,11 +70,14 @@ class Lab(WithIsland, anywidget.AnyWidget):
     shown = traitlets.List().tag(sync=True)
     guess = traitlets.Bool().tag(sync=True)
     kernel = traitlets.Bool(True).tag(sync=True)
-    digits = traitlets.Dict().tag(sync=True)
+    datasets = traitlets.List().tag(sync=True)
+
+    source: KernelSource | None = None
+    _open: ClassVar[dict[str, "Lab"]] = {}
 
     def __init__(
         self,
-        data: Dataset | None = None,
+        data: Dataset | dict[str, Dataset | Callable[[], Dataset]] | None = None,
         config: dict | None = None,
         *,
         element: str = "lab",
@@ -78,18 +85,43 @@ class Lab(WithIsland, anywidget.AnyWidget):
         guess: bool = False,
     ):
         config = dict(config or {})
-        self.source = KernelSource(data or digits(), check_config(config))
-        self.island = island(element, config, shown or ("plain-56", "residual-56"), guess)
+        full = check_config(config)
+        choices = _choices(data)
+        self.still = instrument("training", id=element, config=config, shown=shown or TWINS, guess=guess)
+        if before := self._open.pop(element, None):
+            before.close()
+        self.source = KernelSource(choices, full)
+        self._open[element] = self
         super().__init__(
-            id=element, config=config, records=load_records(), shown=list(shown), guess=guess, digits=digits_data()
+            id=element, config=config, records=load_records(), shown=list(shown), guess=guess, datasets=list(choices)
         )
         self.on_msg(lambda _, request, __: self.send(self.source.answer(request)))
 
-    def run(self, **config) -> list[dict]:
+    def run(self, **config) -> Frames:
         """Train in the foreground and return the frames; interrupting the kernel keeps what was done."""
         return self.source.run(config)
 
     def close(self) -> None:
         """End the training thread and the widget."""
-        self.source.close()
+        if self.source is not None:
+            self.source.close()
         super().close()
+
+
+def _choices(data: object) -> dict[str, Dataset | Callable[[], Dataset]]:
+    """Return the data sets that a lab offers, by name. Raises ``TypeError`` for anything else."""
+    if data is None:
+        device = best_device()
+        return {
+            "digits": digits(),
+            "Fashion-MNIST": lambda: fashion_mnist().to(device),
+            "CIFAR-10": lambda: cifar10().to(device),
+        }
+    if isinstance(data, Dataset):
+        return {data.name: data}
+    if isinstance(data, dict) and data and all(isinstance(one, Dataset) or callable(one) for one in data.values()):
+        return data
+    hint = f"; for a network of {data} layers: Lab(config={{'depth': {data}}})" if isinstance(data, int) else ""
+    raise TypeError(
+        f"data must be a Dataset such as resnet_edu.datasets.digits(), or several by name, got {data!r}{hint}"
+    )

@@ -8,76 +8,10 @@ import threading
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import problems_of
-from lab_island import FILES, shrink
+from lab_island import shrink
+from lab_page import SHORT, island, open_lab, static, summary, train  # noqa: F401
 
 from resnet_edu import lab
-
-HEAD = """<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8"><title>Lab</title>
-<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
-<link rel="stylesheet" href="{up}static/lab.css">
-<script defer src="{up}static/lab-training.js"></script><script defer src="{up}static/lab.js"></script>
-<style>html[data-theme=dark] {{ --pst-color-text-base: #ced6dd; --pst-color-background: #14181e;
---pst-color-border: #48566b; --pst-color-text-muted: #9ca4af; --pst-color-surface: #29313d; background: #14181e }}
-h1 {{ font-size: 1rem }} </style>
-<body><main><h1 style="color: gray">A page with a lab</h1>{body}</main></body></html>"""
-SHORT = {"depth": 8, "steps": 60}
-
-
-@pytest.fixture(scope="module")
-def static(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site") / "static"
-    folder.mkdir()
-    for name, content in FILES.items():
-        (folder / name).write_text(shrink(name, content()))
-    return folder.parent
-
-
-@pytest.fixture
-def open_lab(browser, static):
-    """Write a page with the island and open it from disk; return the page, which must stay without errors."""
-    opened = []
-
-    def open_page(
-        *islands, theme="light", width=1000, at="", name="page.html", start="", body=None, address=None, **options
-    ):
-        path = static / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        body = "".join(islands or [lab.island()]) if body is None else body
-        path.write_text(HEAD.format(theme=theme, body=body, up="../" * name.count("/")))
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        page = context.new_page()
-        problems = problems_of(page, ("error", "warning"))
-        context.route(
-            lambda url: not url.startswith((address or "file:", "blob:", "data:")),
-            lambda route: (problems.append(route.request.url), route.abort()),
-        )
-        if start:
-            page.add_init_script(start)
-        page.goto((f"{address}{name}" if address else path.as_uri()) + at)
-        opened.append((context, problems))
-        return page
-
-    yield open_page
-    found = [problem for _, problems in opened for problem in problems]
-    for context, _ in opened:
-        context.close()
-    assert found == []
-
-
-def summary(page):
-    return page.locator(".rl-summary").first.inner_text()
-
-
-def train(page, steps):
-    """Press the big button and wait for the end."""
-    page.locator(".rl-primary").first.click()
-    page.wait_for_function(
-        "n => document.querySelector('.rl-at').textContent === `${n} / ${n}`"
-        " && !document.querySelector('.rl-primary').classList.contains('rl-running')",
-        arg=steps,
-        timeout=60_000,
-    )
 
 
 def test_error(page):
@@ -112,7 +46,7 @@ def test_the_switch_changes_curve_and_text(open_lab):
 
 
 def test_fifty_six_layers_trained_in_the_page_need_their_shortcuts(open_lab):
-    page = open_lab(lab.island(config={"steps": 120}))
+    page = open_lab(island(config={"steps": 120}))
     page.evaluate(
         """() => {
           window.worst = 0;
@@ -131,14 +65,14 @@ def test_fifty_six_layers_trained_in_the_page_need_their_shortcuts(open_lab):
 
 
 def test_recording_and_browser_agree_to_the_last_digit(open_lab):
-    page = open_lab(lab.island(config={"depth": 8}, shown=("residual-8",)))
+    page = open_lab(island(config={"depth": 8}, shown=("residual-8",)))
     recorded = summary(page).split(".  ")[0].split("Recording")[0]
     train(page, 300)
     assert summary(page).split("Trained")[0] == recorded
 
 
 def test_cutting_a_block_changes_the_trained_result(open_lab):
-    page = open_lab(lab.island(config={"depth": 20, "steps": 60}))
+    page = open_lab(island(config={"depth": 20, "steps": 60}))
     train(page, 60)
     whole = page.locator(".rl-curves .rl-front .rl-test").first.get_attribute("d")
     block = page.get_by_role("switch", name="Shortcut of block 5", exact=True)
@@ -152,7 +86,7 @@ def test_cutting_a_block_changes_the_trained_result(open_lab):
 
 
 def test_a_cut_while_paused_holds_from_the_next_step(open_lab):
-    page = open_lab(lab.island(config=SHORT))
+    page = open_lab(island(config=SHORT))
     for step in (1, 2, 3):
         page.get_by_role("button", name="Step").click()
         page.wait_for_function("n => document.querySelector('.rl-at').textContent === `${n} / 60`", arg=step)
@@ -165,7 +99,7 @@ def test_a_cut_while_paused_holds_from_the_next_step(open_lab):
     record = lab.check_record(json.loads(download.value.path().read_text()))
     assert record["config"]["switches"] == [[3, 2, 0]]
     # the address alone repeats the run
-    again = open_lab(lab.island(config=SHORT), at="#lab?depth=8&steps=60&cut=2@3", name="again.html")
+    again = open_lab(island(config=SHORT), at="#lab?depth=8&steps=60&cut=2@3", name="again.html")
     train(again, 60)
     assert summary(again).split("Trained")[0] == summary(page).split("Trained")[0]
     with again.expect_download() as download:
@@ -211,7 +145,7 @@ def test_scrubbing_moves_every_view(open_lab):
 
 
 def test_guess_first_hides_the_answer_and_compares(open_lab):
-    page = open_lab(lab.island(config=SHORT, shown=("residual-8",), guess=True))
+    page = open_lab(island(config=SHORT, shown=("residual-8",), guess=True))
     assert "test error" not in summary(page)
     assert page.locator(".rl-curves .rl-run").count() == 0
     handle = page.get_by_role("slider", name="Expected test error at step 60")
@@ -292,7 +226,7 @@ def test_a_bad_number_in_a_field_is_explained(open_lab):
 
 
 def test_a_changed_recording_is_refused_and_the_others_are_shown(open_lab):
-    text = lab.island()
+    text = island()
     record = lab.load_records("plain-56")[0]
     changed = record["loss"][:-4] + ("AAAA" if record["loss"][-4:] != "AAAA" else "BBBB")
     page = open_lab(text.replace(record["loss"], changed))
@@ -315,7 +249,7 @@ window.Worker = class extends Worker { constructor(...rest) { super(...rest); wi
 
 
 def test_a_worker_that_dies_is_reported_and_replaced(open_lab):
-    page = open_lab(lab.island(config=SHORT), start=KEEP_WORKERS)
+    page = open_lab(island(config=SHORT), start=KEEP_WORKERS)
     page.get_by_role("button", name="Step").click()
     page.wait_for_function("document.querySelector('.rl-at').textContent === '1 / 60'")
     page.evaluate("workers[0].terminate()")
@@ -355,7 +289,7 @@ def test_a_hidden_tab_waits(open_lab):
 
 
 def test_two_labs_on_a_page_do_not_meddle(open_lab):
-    page = open_lab(lab.island("first", SHORT), lab.island("second", SHORT))
+    page = open_lab(island("first", SHORT), island("second", SHORT))
     first, second = page.locator("#first"), page.locator("#second")
     first.get_by_role("spinbutton", name="Seed").fill("5")
     first.get_by_role("spinbutton", name="Seed").press("Enter")
@@ -372,15 +306,15 @@ def test_two_labs_on_a_page_do_not_meddle(open_lab):
 
 
 def test_a_broken_island_keeps_its_figure(open_lab):
-    broken = lab.island("broken").replace('application/json">{', 'application/json">{{')
-    page = open_lab(broken, lab.island("sound", SHORT))
+    broken = island("broken").replace('application/json">{', 'application/json">{{')
+    page = open_lab(broken, island("sound", SHORT))
     assert "The lab could not start" in page.locator("#broken").inner_text()
     assert page.locator("#broken figure").is_visible()
     assert page.locator("#sound .rl-primary").first.is_visible()
 
 
 def test_everything_by_keyboard(open_lab):
-    page = open_lab(lab.island(config=SHORT))
+    page = open_lab(island(config=SHORT))
 
     def tab_to(name):
         for _ in range(60):
@@ -464,7 +398,7 @@ def test_no_accessibility_violation(open_lab, theme, at):
 
 
 def test_nothing_is_announced_at_every_step(open_lab):
-    page = open_lab(lab.island(config=SHORT))
+    page = open_lab(island(config=SHORT))
     page.evaluate(
         """() => {
           window.said = [];
@@ -509,7 +443,7 @@ def test_it_works_in_a_sub_folder_under_a_prefix_of_a_server(open_lab, static):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/{static.name}/"
-        page = open_lab(lab.island(config=SHORT), name="deep/down/page.html", address=address)
+        page = open_lab(island(config=SHORT), name="deep/down/page.html", address=address)
         train(page, 60)
         page.close()
         server.shutdown()
@@ -541,7 +475,7 @@ def test_a_kernel_is_one_more_source(open_lab):
           };
           render({ model, el: document.querySelector("#cell") });
         }""",
-        f"data:text/javascript;base64,{base64.b64encode(lab.bundle('module').encode()).decode()}",
+        f"data:text/javascript;base64,{base64.b64encode(lab.bundle('training').encode()).decode()}",
     )
     page.get_by_role("button", name="Train in the kernel").click()
     page.locator(".rl-at", has_text="20 / 20").wait_for()
@@ -562,9 +496,9 @@ def test_a_kernel_is_one_more_source(open_lab):
 
 
 def test_the_files_stay_small():
-    def size(*texts):
-        return sum(len(gzip.compress(text.encode(), 9)) for text in texts) / 1000
-
-    engine = shrink("lab-training.js", f"globalThis.engine = {lab.engine_script()};")
-    assert size(engine, shrink("lab.js", lab.bundle("classic"))) < 20
-    assert size(lab.island(), json.dumps(lab.digits_data())) < 100
+    files = {name: shrink(name, text) for name, text in lab.page_scripts().items()}
+    size = {name: len(gzip.compress(text.encode(), 9)) / 1000 for name, text in files.items()}
+    assert size.pop("lab.js") + size.pop("lab-training.js") < 30
+    assert size.pop("lab-engine.js") < 60
+    assert max(size.values()) < 5, size
+    assert len(gzip.compress(island().encode(), 9)) / 1000 < 60

@@ -8,10 +8,10 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import problems_of
 
 from resnet_edu import lab
-from resnet_edu.lab.cards import KINDS, Card
 from resnet_edu.lab.designer import all_choices, cost, load_costs
 from resnet_edu.lab.explorer import load_spectra, spectra
 
+KINDS = ("designer", "explorer")
 COLOURS = {"light": ("#222", "#fff", "#f4f6f8", "#555"), "dark": ("#eee", "#121212", "#222", "#bbb")}
 
 
@@ -20,7 +20,8 @@ def open_cards(browser, tmp_path):
     contexts = []
 
     def opened(*cards, scheme="light", **options):
-        body = "".join(map(str, cards)) or "".join(str(Card(kind)) for kind in KINDS)
+        body = "".join(map(str, cards)) or "".join(str(lab.instrument(kind)) for kind in KINDS)
+        scripts = lab.page_scripts()
         ink, paper, surface, muted = COLOURS[scheme]
         style = (
             f"html{{color:{ink};background:{paper};--pst-color-text-base:{ink};--pst-color-background:{paper};"
@@ -29,7 +30,8 @@ def open_cards(browser, tmp_path):
         (tmp_path / "page.html").write_text(
             f'<!doctype html><html lang="en" data-theme="{scheme}"><meta charset="utf-8"><title>Cards</title>'
             f"<style>{style}{lab.style()}</style><main><h1>Cards</h1>{body}</main>"
-            f"<script>{lab.cards_script()}</script></html>"
+            f"<script>{scripts['lab.js']}</script>"
+            f"{''.join('<script>' + scripts[f'lab-{kind}.js'] + '</script>' for kind in KINDS)}</html>"
         )
         context = browser.new_context(**options)
         contexts.append(context)
@@ -106,8 +108,10 @@ def test_without_javascript_a_table_and_a_figure_stand_there(open_cards):
 
 
 def test_a_broken_card_says_so_and_the_other_works(open_cards):
-    broken = '<div class="resnet-card" data-card="explorer"><script type="application/json">{"runs":</script></div>'
-    page, problems = open_cards(broken, Card("designer"))
+    broken = (
+        '<div class="resnet-lab" data-instrument="explorer"><script type="application/json">{"runs":</script></div>'
+    )
+    page, problems = open_cards(broken, lab.instrument("designer"))
     assert "could not start" in page.get_by_role("alert").inner_text()
     assert page.get_by_role("region", name="Design a block").is_visible() and problems == []
 

@@ -3,38 +3,57 @@
 
 const PATIENCE = 6000; // milliseconds without an answer before a source counts as lost
 
-/** Number the requests, match the replies, give up after a while. */
-export function correspond(send, lost) {
+/**
+ * Number the requests, match the replies. Without an answer for a while the source is lost (`lost` says so), or, if it
+ * may be `busy`, the reader is told and it goes on when the answer comes.
+ */
+export function correspond(send, lost, busy = null) {
   let [last, broken] = [0, null];
   const open = new Map();
-  const fail = (text) => {
+  const post = { notice: () => {}, fail, receive, ask };
+  function fail(text) {
     broken = text;
     for (const { reject } of open.values()) reject(new Error(text));
     open.clear();
-  };
-  return {
-    fail,
-    receive(reply) {
-      open.get(reply.id)?.resolve(reply);
-      open.delete(reply.id);
-    },
-    ask(request) {
-      if (broken) return Promise.reject(new Error(broken));
-      return new Promise((resolve, reject) => {
-        const id = ++last;
-        const timer = setTimeout(() => open.has(id) && !document.hidden && fail(lost), PATIENCE);
-        const settle = (how) => (value) => (clearTimeout(timer), how(value));
-        open.set(id, { resolve: settle(resolve), reject: settle(reject) });
+  }
+  function late() {
+    if (document.hidden) return;
+    if (busy) post.notice(busy);
+    else fail(lost);
+  }
+  function receive(reply) {
+    if (reply.progress) return;
+    open.get(reply.id)?.resolve(reply);
+    open.delete(reply.id);
+  }
+  function ask(request) {
+    if (broken) return Promise.reject(new Error(broken));
+    return new Promise((resolve, reject) => {
+      const id = ++last;
+      let waited = false;
+      const timer = setTimeout(() => {
+        waited = true;
+        late();
+      }, PATIENCE);
+      const settle = (how) => (value) => {
+        clearTimeout(timer);
+        if (waited) post.notice("");
+        how(value);
+      };
+      open.set(id, { resolve: settle(resolve), reject: settle(reject) });
+      try {
         send({ ...request, id });
-      });
-    },
-  };
+      } catch {
+        fail(lost);
+      }
+    });
+  }
+  return post;
 }
 
-/** Training in this page: `engine` is the function around worker.mjs and what it imports. */
+/** Training in this page: `engine` is the function that serves a Worker. */
 export function browserSource(engine, digits) {
   const stopped = "The training worker of this page stopped answering. Press Reset to start another";
-  if (!digits) throw new Error("The digits are missing from this page: it was not built whole");
   const address = URL.createObjectURL(new Blob([`(${engine})().serve(self)`], { type: "text/javascript" }));
   const worker = new Worker(address);
   const post = correspond((message) => worker.postMessage(message), `${stopped}.`);
@@ -44,14 +63,19 @@ export function browserSource(engine, digits) {
     post.fail(`${stopped}. ${event.message ?? ""}`);
   };
   post.ask({ kind: "hello", digits }).catch(() => {});
-  return {
-    ask: post.ask,
+  return Object.assign(post, {
+    /** Ask about the network that the Worker holds; a promise of the answer's value. */
+    async question(question, settings) {
+      const { value, error } = await post.ask({ kind: "ask", question, settings });
+      if (error) throw new Error(error);
+      return value;
+    },
     close() {
       worker.terminate();
       URL.revokeObjectURL(address);
       post.fail("closed");
     },
-  };
+  });
 }
 
 /** A recording, played again at `speed` steps a second, or shown at once. */
@@ -87,3 +111,15 @@ export function recordedSource(find, speed = 60) {
     close() {},
   };
 }
+
+/** Open a source by its name; `find(config)` is a recorded run. `tools` are those that an instrument is mounted with. */
+export const openSource = (tools, find) => async (name) => {
+  if (name === "kernel") return tools.kernel();
+  if (name === "recording") return recordedSource(find);
+  try {
+    const { engine, digits } = await tools.engine();
+    return browserSource(engine, digits);
+  } catch (error) {
+    throw new Error(`Training in this page is not possible: ${error.message}.`);
+  }
+};

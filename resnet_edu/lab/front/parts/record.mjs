@@ -78,3 +78,16 @@ export function toCsv({ frames }) {
     .map((value) => (typeof value === "number" ? Number(value.toPrecision(6)) : value ?? "")).join(","));
   return [head.join(","), ...lines].join("\n") + "\n";
 }
+
+/** Unpack recorded runs; those that cannot be shown are `problems` in words. */
+export function unpackAll(records) {
+  const [recordings, problems] = [[], []];
+  for (const record of records) {
+    try {
+      recordings.push(unpackRecord(record));
+    } catch (error) {
+      problems.push(`A recorded run cannot be shown: ${error.message}.`);
+    }
+  }
+  return { recordings, problems };
+}

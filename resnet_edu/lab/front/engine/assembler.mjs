@@ -35,12 +35,20 @@ export const below = binary(0x49); // unsigned: 0 <= a < b in one test
 export const isZero = (a) => [number(a), 0x45];
 
 // Four 32-bit floats at once.
+const four = (opcode) => (a, b) => [a.get ?? a, b.get ?? b, simd(opcode)];
 export const load = (address, offset = 0) => [number(address), simd(0x00), 2, unsigned(offset)];
 export const splat = (address, offset = 0) => [number(address), simd(0x09), 2, unsigned(offset)];
-export const store = (address, value) => [number(address), value.get ?? value, simd(0x0b), 2, 0];
+export const store = (address, value, offset = 0) => [number(address), value.get ?? value, simd(0x0b), 2, unsigned(offset)];
 export const zeros = [simd(0x0c), new Array(16).fill(0)];
-export const add4 = (a, b) => [a.get ?? a, b.get ?? b, simd(0xe4)];
-export const mul4 = (a, b) => [a.get ?? a, b.get ?? b, simd(0xe6)];
+export const add4 = four(0xe4);
+export const sub4 = four(0xe5);
+export const mul4 = four(0xe6);
+export const and4 = four(0x4e);
+export const greater4 = four(0x44); // all bits where a > b
+export const larger4 = four(0xeb); // pmax: b where a < b, else a; what is not a number stays
+// a * b + c: in two steps, or in one (relaxed SIMD, which rounds once where the machine can)
+export const madd4 = (a, b, c) => add4(mul4(a, b), c);
+export const fusedMadd4 = (a, b, c) => [a.get ?? a, b.get ?? b, c.get ?? c, simd(0x105)];
 const lane = (a, i) => [a.get, simd(0x1f), i];
 const addFloat = (a, b) => [a, b, 0x92];
 export const storeSum = (address, a) => [
@@ -51,12 +59,9 @@ export const storeSum = (address, a) => [
 
 export const when = (condition, ...body) => [condition, 0x04, 0x40, body, 0x0b];
 
-/** for (i = 0; i < end; i += step) body */
+/** for (i = 0; i < end; i += step) body, which runs at least once */
 export const loop = (i, end, step, ...body) => [
-  i.set(0), 0x02, 0x40, 0x03, 0x40, // block, loop
-  isZero(less(i, end)), 0x0d, 1, // leave
-  body, i.set(add(i, step)), 0x0c, 0, // again
-  0x0b, 0x0b,
+  i.set(0), 0x03, 0x40, body, i.set(add(i, step)), less(i, end), 0x0d, 0, 0x0b,
 ];
 
 /** A function: `write(parameters, local)` returns its body; `local.int()` and `local.float4()` make variables. */
@@ -72,22 +77,45 @@ export function define(parameters, write) {
   return { parameters, code: [unsigned(types.length), types.map((type) => [1, type]), body, 0x0b] };
 }
 
+/** Nested arrays of bytes (and runs of bytes) as one run. */
+function flatten(content) {
+  let [bytes, length] = [new Uint8Array(256), 0];
+  const reserve = (count) => {
+    if (length + count <= bytes.length) return;
+    const before = bytes;
+    bytes = new Uint8Array(2 * (length + count));
+    bytes.set(before);
+  };
+  const append = (one) => {
+    if (typeof one === "number") {
+      if (length === bytes.length) reserve(1);
+      bytes[length++] = one;
+    } else if (one instanceof Uint8Array) {
+      reserve(one.length);
+      bytes.set(one, length);
+      length += one.length;
+    } else for (let n = 0; n < one.length; n++) append(one[n]);
+  };
+  append(content);
+  return bytes.subarray(0, length);
+}
+
 /** Assemble functions into the bytes of a module that imports `env.memory` and exports them by name. */
 export function assemble(functions) {
   const sized = (content) => {
-    const bytes = content.flat(Infinity);
+    const bytes = flatten(content);
     return [unsigned(bytes.length), bytes];
   };
   const text = (name) => sized([...name].map((letter) => letter.charCodeAt(0)));
   const section = (id, content) => [id, sized(content)];
   const list = (items) => [unsigned(items.length), items];
   const all = Object.values(functions);
-  return new Uint8Array([
+  return flatten([
     [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
     section(1, list(all.map(({ parameters }) => [0x60, list(new Array(parameters).fill(0x7f)), 0]))),
     section(2, list([[text("env"), text("memory"), 2, 0, 1]])),
     section(3, list(all.map((_, index) => index))),
     section(7, list(Object.keys(functions).map((name, index) => [text(name), 0, unsigned(index)]))),
     section(10, list(all.map(({ code }) => sized(code)))),
-  ].flat(Infinity));
+  ]);
 }

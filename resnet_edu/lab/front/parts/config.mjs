@@ -38,7 +38,7 @@ export function connections(config, step = Infinity) {
 }
 
 /** Equal runs have equal keys. */
-export const keyOf = (config) => JSON.stringify(Object.keys(DEFAULTS).map((key) => config[key]));
+export const keyOf = (config) => JSON.stringify(Object.keys(DEFAULTS).map((key) => config[key]).concat(config.data ?? []));
 
 /** Write what differs from the defaults, for example `depth=20&shortcut=none&restore=3&cut=3@40`. */
 export function writeState({ config, source, cursor, guess }) {

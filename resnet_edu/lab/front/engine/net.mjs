@@ -1,0 +1,170 @@
+// Residual and plain networks for small images, their gradients and SGD: the counterpart of
+// resnet_edu.networks.cifar_resnet, in the same order and with the same starting distributions.
+// A network is a list of operations on tensors (C, H, W, N) that is built once and run many times.
+
+import { classifier, regression } from "./heads.mjs";
+import { addition, convolution, makeBuilder, normalisation, padding, rectifier, runBackward, runForward } from "./layers.mjs";
+import { generator } from "./random.mjs";
+
+/** Settings that a run may leave out (resnet_edu/lab/__init__.py lists the others). */
+const SETTINGS = {
+  branch_gain: 1, shortcut_gain: 1, weight_scale: 1, last_scale: 1, frozen: [], moving_statistics: false,
+  task: "classify", blocks: 3, target: "stay",
+};
+
+/** The factors of a block's branch and shortcut. A block without either would pass nothing on, so the shortcut stays. */
+const gainsOf = ({ branchGain, shortcutGain, connected }) => [branchGain, connected || branchGain === 0 ? shortcutGain : 0];
+
+/** Add one block: a branch of two convolutions, a path around it, the addition. Returns its output. */
+function addBlock(parts, x, channels, stride, isFirst) {
+  const { builder, config, norm, conv, blocks, layers } = parts;
+  const { operations } = builder;
+  const { shortcut, activation, width } = config;
+  const pre = activation === "pre";
+  const number = blocks.length + 1;
+  const block = {
+    number, x, connected: shortcut !== "none", branchGain: config.branch_gain, shortcutGain: config.shortcut_gain,
+    stage: Math.log2(channels / width) + 1, from: operations.length,
+  };
+  const named = (layer) => `block${number}.${layer}`;
+  const restrict = (start, index) => {
+    for (const step of operations.slice(start)) step.active = () => gainsOf(block)[index] !== 0;
+  };
+  // Pre-activation: He et al. 2016, Fig. 4e; a projection shares the block's activation.
+  const activated = pre && !isFirst ? norm(named("bn1"), x, true) : x;
+  const projects = shortcut === "C" || (shortcut === "B" && !(stride === 1 && x.channels === channels));
+  if (!projects) restrict(block.from, 0);
+  let start = operations.length;
+  const one = conv(named("conv1"), activated, channels, 3, stride);
+  const middle = norm(named(pre ? "bn2" : "bn1"), one.y, true);
+  const two = conv(named("conv2"), middle, channels, 3, 1);
+  const branch = pre ? two.y : norm(named("bn2"), two.y, false);
+  restrict(start, 0);
+  start = operations.length;
+  const keeps = stride === 1 && x.channels === channels;
+  let side = x;
+  if (projects) {
+    const { y } = conv(named("downsample.0"), pre ? activated : x, channels, 1, stride);
+    side = pre ? y : norm(named("downsample.1"), y, false);
+  } else if (!keeps) side = padding(builder, x, channels, stride);
+  restrict(start, 1);
+  layers.push(one.weight, two.weight);
+  parts.responses.push(middle, branch);
+  parts.outputs.push(one.y, two.y);
+  const y = addition(builder, branch, side, () => gainsOf(block), !pre);
+  blocks.push(Object.assign(block, { branch, side, projects, keeps, y, to: operations.length, gains: () => gainsOf(block) }));
+  return y;
+}
+
+/** The stem, three stages of blocks and the classifier. */
+function addClassifier(parts, size, classes) {
+  const { builder, config, norm, conv } = parts;
+  const [pre, count] = [config.activation === "pre", (config.depth - 2) / 6];
+  const images = builder.tensor(1, size, false);
+  const stem = conv("conv1", images, config.width, 3, 1);
+  parts.layers.push(stem.weight);
+  let x = norm("bn1", stem.y, true);
+  parts.outputs.push(stem.y);
+  parts.responses.push(x);
+  for (let stage = 0; stage < 3; stage++) for (let index = 0; index < count; index++) {
+    x = addBlock(parts, x, config.width << stage, stage && !index ? 2 : 1, !stage && !index);
+  }
+  if (pre) x = norm("bn_last", x, true);
+  const head = classifier(builder, x, classes);
+  parts.layers.push(head.weight);
+  return { images, head };
+}
+
+/** Blocks of one width that learn a map from tensors to tensors. */
+function addStack(parts) {
+  const { builder, config } = parts;
+  const images = builder.tensor(config.width, config.size ?? 6, false);
+  let x = images;
+  for (let index = 0; index < config.blocks; index++) x = addBlock(parts, x, config.width, 1, !index);
+  return { images, head: regression(x) };
+}
+
+/** Weights of a twin are equal whatever its shortcuts: projections draw from a stream of their own. */
+function drawWeights(parameters, { seed, weight_scale: scale }) {
+  const streams = [generator(seed), generator(seed + 0x9e3779b9)];
+  for (const one of parameters) {
+    const random = streams[one.name.includes("downsample") ? 1 : 0];
+    for (let n = 0; n < one.count; n++) {
+      if (one.fan) one.data[n] = scale * random.normal() * Math.sqrt(2 / one.fan); // He et al. 2015b: variance 2 / fan_out
+      else if (one.bound) one.data[n] = (2 * random.uniform() - 1) * one.bound; // PyTorch's nn.Linear
+      else one.data[n] = one.start ?? 0;
+    }
+  }
+}
+
+/** Multiply what ends each branch: its last normalisation, or its last convolution where none follows. */
+function scaleLast(net, { last_scale: scale, normalization, activation }) {
+  const named = normalization === "batch" && activation !== "pre" ? "bn2" : "conv2";
+  const last = new RegExp(`^block\\d+\\.${named}\\.weight$`);
+  for (const { name, data } of net.parameters) if (last.test(name)) data.forEach((value, n) => { data[n] = scale * value; });
+}
+
+/** Freeze parameters by prefixes of their names ("body": all but the linear layer), and by default their statistics. */
+function freeze(net, { frozen, moving_statistics: moving }) {
+  const matches = (name) => (frozen === "body" ? !name.startsWith("fc.") : frozen.some((prefix) => `${name}.`.startsWith(`${prefix}.`)));
+  for (const one of net.parameters) one.frozen = matches(one.name);
+  for (const one of net.statistics) one.fixed = !moving && matches(one.name);
+}
+
+/** One step of torch.optim.SGD: weight decay and momentum on every parameter that is not frozen. */
+function update(builder, config, rates) {
+  rates.data.set([config.learning_rate, config.momentum, config.weight_decay]);
+  const { parameters, kernels } = builder;
+  for (let from = 0, to; from < parameters.length; from = to) { // neighbours go together
+    for (to = from + 1; to < parameters.length && parameters[to].frozen === parameters[from].frozen; to++);
+    if (parameters[from].frozen) continue;
+    const [first, last] = [parameters[from], parameters[to - 1]];
+    const bytes = last.at - first.at + ((4 * last.count + 15) & ~15);
+    kernels.update(first.at, first.gradAt, first.velocityAt, rates.at, bytes);
+  }
+}
+
+/**
+ * Build a network from a configuration (keys and defaults: resnet_edu/lab/__init__.py, and SETTINGS).
+ *
+ * `images` is the input (size, size, N), `labels` (N) its classes; `forward(training)` returns the mean
+ * cross-entropy and the number of wrong answers, `backward()` fills the gradients, `update()` is one step of SGD.
+ * `layers` are the weighted layers that He et al. count, input first (no projections), as their weights; `outputs`
+ * and `responses` are the convolutions' outputs before and behind normalisation (and ReLU); `blocks` are the residual
+ * blocks, each with `connected`, `branchGain` and `shortcutGain`, which may change between any two steps.
+ * With `task: "stack"`: blocks of one width with a squared error; `images` is (C, size, size, N), `wanted` the target.
+ */
+export function buildNet(given, { size = 8, classes = 10, ...options } = {}) {
+  const config = { ...SETTINGS, switches: [], ...given };
+  const builder = makeBuilder(config.batch_size, options);
+  const normalized = config.normalization === "batch";
+  const parts = { builder, config, layers: [], blocks: [], outputs: [], responses: [] };
+  parts.norm = (name, x, active) => {
+    if (normalized) return normalisation(builder, name, x, active);
+    return active ? rectifier(builder, x) : x;
+  };
+  parts.conv = (name, x, channels, k, stride) => convolution(builder, name, x, channels, k, stride, !normalized);
+  const { images, head } = config.task === "stack" ? addStack(parts) : addClassifier(parts, size, classes);
+  const rates = builder.numbers(3);
+  builder.finish();
+  const { operations, tensors, parameters, statistics, kernels } = builder;
+  const net = {
+    config, images, head, labels: head.labels, wanted: head.wanted, layers: parts.layers, blocks: parts.blocks,
+    outputs: parts.outputs, responses: parts.responses, parameters, statistics, operations, tensors, batch: config.batch_size,
+    kernels: kernels.name, fused: kernels.fused,
+    forward(training, valid = config.batch_size) {
+      runForward(operations, training);
+      return head.forward(valid);
+    },
+    backward() {
+      for (const one of tensors) one.filled = false;
+      head.backward();
+      runBackward(operations);
+    },
+    update: () => update(builder, config, rates),
+  };
+  drawWeights(parameters, config);
+  scaleLast(net, config);
+  freeze(net, config);
+  return net;
+}

@@ -1,0 +1,72 @@
+// Instruments in a page: each is a box with a figure for those without JavaScript, and its settings as JSON.
+
+const loading = new Map(); // promises of scripts, by name
+
+/** What the scripts of this version share: `base` is where they lie; a `notebook` keeps its address to itself. */
+export const shelf = { instruments: {}, engine: null, digits: null, base: null, notebook: false };
+
+/** Load one of the book's scripts; at once if it is there. */
+function load(name) {
+  if (!shelf.base) return Promise.reject(new Error(`${name} is not part of this page`));
+  if (!loading.has(name)) {
+    loading.set(name, new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = new URL(`lab-${name}.js`, shelf.base).href;
+      script.onload = resolve;
+      script.onerror = () => {
+        loading.delete(name);
+        reject(new Error(`${script.src} could not be loaded`));
+      };
+      document.head.append(script);
+    }));
+  }
+  return loading.get(name);
+}
+
+/** The engine's script and the digits, loaded at the first use. */
+async function engine() {
+  if (!shelf.engine) await load("engine");
+  return { engine: shelf.engine, digits: shelf.digits };
+}
+
+async function instrument(name) {
+  if (!Object.hasOwn(shelf.instruments, name)) await load(name);
+  return shelf.instruments[name];
+}
+
+/** Mount `name` into `el`, once; returns a promise of what ends it. `tools` add to those of a page. */
+export async function mountIn(el, name, data, tools = {}) {
+  const { mount } = await instrument(name);
+  return mount(el, data, { engine, mountIn, ...tools });
+}
+
+/** Say in `el`, beside what stands there, why an instrument could not start. */
+function excuse(el, error) {
+  const words = document.createElement("p");
+  words.setAttribute("role", "alert");
+  words.textContent = `The lab could not start: ${error.message}`;
+  el.append(words);
+}
+
+async function mountOne(el) {
+  const box = document.createElement("div");
+  try {
+    const data = JSON.parse(el.querySelector("script[type='application/json']").textContent);
+    el.append(box);
+    await mountIn(box, el.dataset.instrument, data, { address: !shelf.notebook });
+    const figure = el.querySelector(".resnet-lab-figure");
+    if (figure) figure.hidden = true;
+  } catch (error) {
+    box.remove();
+    excuse(el, error);
+  }
+}
+
+/** Mount every instrument of the page that is not mounted yet; one that fails keeps its figure and says why. */
+export function mountAll() {
+  for (const el of document.querySelectorAll(".resnet-lab:not([data-mounted])")) {
+    if (!shelf.base && !Object.hasOwn(shelf.instruments, el.dataset.instrument)) continue; // its script comes later
+    el.dataset.mounted = "";
+    mountOne(el);
+  }
+}

@@ -1,0 +1,153 @@
+"""Instruments by name: the figure that stands in place of each without JavaScript, and the data from which it starts.
+
+``INSTRUMENTS`` is the list; an instrument is a file ``front/instruments/NAME.mjs`` and a line there. A maker takes the
+settings that a cell may give and returns the still picture as HTML and the data (JSON) for the file's ``mount``.
+"""
+
+import base64
+import html
+import inspect
+import json
+
+from resnet_edu.lab import assets
+from resnet_edu.lab.recording import check_config, load_records
+
+TWINS = ("plain-56", "residual-56")
+
+
+def _errors(text: str) -> list[float]:
+    """Unpack errors, 16-bit numbers in hundredths of a percent (``packNumbers`` in ``record.mjs``)."""
+    import numpy as np
+
+    words = np.frombuffer(base64.b64decode(text), dtype="<u2")
+    return np.where(words == 65535, np.nan, words / 100).tolist()
+
+
+def figure(records: list[dict]):
+    """Return the test error of recorded runs over the steps, as a ``resnet_edu.figures.Figure``."""
+    from resnet_edu.figures import Figure, style_of
+
+    curves = [(made, made["tested_steps"], _errors(made["test_error"])) for made in records]
+
+    def draw(canvas, ink):
+        axes = canvas.subplots()
+        for made, steps, errors in curves:
+            config = made["config"]
+            axes.plot(steps, errors, marker=".", **style_of(config["shortcut"]))
+            kind = "plain" if config["shortcut"] == "none" else "residual"
+            axes.annotate(
+                f"{kind}-{config['depth']}", (steps[-1], errors[-1]), xytext=(6, 0), textcoords="offset points",
+                va="center", annotation_clip=False,
+            )  # fmt: skip
+        axes.set(xlabel="step", ylabel="test error (%)", ylim=(0, 100))
+
+    ends = " and ".join(
+        f"{errors[-1]:.0f} % {'without' if made['config']['shortcut'] == 'none' else 'with'} shortcuts"
+        for made, _, errors in curves
+    )
+    made = records[0]
+    caption = (
+        f"Two networks of {made['config']['depth']} layers learn to read digits: the test error after "
+        f"{made['steps']} steps is {ends} (recorded {made['date'][:10]}, {made['device']}, seed "
+        f"{made['config']['seed']}). With JavaScript, this figure is a lab that trains such networks in the page."
+    )
+    return Figure(draw, caption, f"Test error against training step: at the end it is {ends}.")
+
+
+def _training(id: str = "lab", config: dict | None = None, shown: tuple[str, ...] = TWINS, guess: bool = False):
+    """Train one network: ``config`` is what differs from the defaults (``resnet_edu.lab`` lists the keys).
+
+    ``shown`` names the recorded runs that are drawn from the start; ``guess`` starts in guess-first mode.
+    """
+    check_config(config or {})
+    if not shown:
+        raise ValueError("shown must name at least one recorded run: the figure without JavaScript is drawn from it")
+    data = {"id": id, "config": config or {}, "records": load_records(), "shown": list(shown), "guess": guess}
+    return figure(load_records(*shown))._repr_html_(), data
+
+
+def _race(id: str = "race", config: dict | None = None):
+    """Train twins with and without shortcuts side by side; ``config`` is what differs from the defaults."""
+    depth = check_config(config or {})["depth"]
+    data = {"id": id, "config": config or {}, "records": load_records(), "shown": list(TWINS)}
+    return figure(load_records(f"plain-{depth}", f"residual-{depth}"))._repr_html_(), data
+
+
+def _designer(id: str = "designer"):
+    """Design a block and see what it costs, beside the one before."""
+    from resnet_edu.figures import Table
+    from resnet_edu.lab.designer import BlockCost, load_costs, rows
+
+    data = load_costs()
+    costs = [BlockCost(**one) for one in data["costs"]]
+
+    def find(block: str, channels: int) -> BlockCost:
+        wanted = (block, channels, "A", 1)
+        return next(one for one in costs if (one.block, one.channels, one.shortcut, one.stride) == wanted)
+
+    caption = f"Two blocks of 28×28 maps, one image; times: {data['device']}, {data['date']}."
+    table = Table(("cost", "basic", "bottleneck"), rows(find("basic", 64), find("bottleneck", 256)), caption)
+    return table._repr_html_(), {"id": id, **data}
+
+
+def _explorer(id: str = "explorer"):
+    """Explore the singular values of blocks and of their product while a network learns."""
+    from resnet_edu.lab.explorer import STEPS, Spectrum, load_spectra, title
+    from resnet_edu.lab.explorer import figure as spectra_figure
+
+    data = load_spectra()
+    chosen = {"depth": 20, "shortcut": "A", "normalization": "batch", "activation": "post"}
+    run = next(run for run in data["runs"] if all(run[key] == value for key, value in chosen.items()))
+    found = [Spectrum(**one) for one in run["spectra"]]
+    return spectra_figure(found, title(chosen))._repr_html_(), {"id": id, **data, "steps": STEPS}
+
+
+INSTRUMENTS = {
+    "training": _training,
+    "race": _race,
+    "designer": _designer,
+    "explorer": _explorer,
+}
+
+
+class Instrument:
+    """An instrument as a cell's last expression: live in the reader's browser, in a page, a notebook or an export.
+
+    HTML and not a widget, since it needs no kernel: a widget turns into an error message once its kernel is restarted
+    or a saved notebook is opened again, and an export leaves it out. ``island`` is the HTML for a page that loads
+    the scripts itself (``resnet_edu.lab.assets.page_scripts``); a notebook's output carries them.
+    """
+
+    def __init__(self, name: str, still: str, data: dict):
+        self.name, self.data = name, data
+        self.island = (
+            f'<div class="resnet-lab" id="{html.escape(data["id"], quote=True)}" data-instrument="{name}">'
+            f'<div class="resnet-lab-figure">{still}</div>{data_script(data)}</div>'
+        )
+
+    def __str__(self) -> str:
+        return self.island
+
+    def _repr_html_(self) -> str:
+        return f"{self.island}{assets.inline(self.name)}"
+
+
+def instrument(name: str, **settings: object) -> Instrument:
+    """Return the instrument ``name`` with these settings, to stand as a cell's last expression.
+
+    Every instrument takes ``id``, its name in the page's address, unique in the page. Raises ``ValueError`` for an
+    unknown instrument or setting, and for a value that the instrument does not offer.
+    """
+    from resnet_edu.blocks import choose
+
+    make = INSTRUMENTS[choose("instrument", name, tuple(INSTRUMENTS))]
+    known = tuple(inspect.signature(make).parameters)
+    for setting in settings:
+        choose(f"a setting of {name!r}", setting, known)
+    return Instrument(name, *make(**settings))
+
+
+def data_script(data: dict) -> str:
+    """Return ``data`` as a script element that a page's script reads; nothing in it can end the element."""
+    text = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
+    return f'<script type="application/json">{text}</script>'
