@@ -36,7 +36,8 @@ class BlockCost:
     """One block and what it costs for one image of ``channels`` maps of 28x28.
 
     ``memory`` is what one image leaves behind for the backward pass, in bytes; ``milliseconds`` is the median
-    time of a forward pass of one image, in evaluation mode, on the device that ``device`` names.
+    time of a forward pass of one image, in evaluation mode, on the device that ``device`` names, ``fastest`` and
+    ``slowest`` the range of the passes (``None`` in tables that were recorded without).
     """
 
     block: str
@@ -48,6 +49,8 @@ class BlockCost:
     multiply_adds: int
     memory: int
     milliseconds: float
+    fastest: float | None = None
+    slowest: float | None = None
 
 
 def build(block: str, channels: int, shortcut: str, stride: int, variant: str = "v1.5") -> nn.Module:
@@ -71,6 +74,7 @@ def cost(
     """Count one block and time it on ``device``. Raises ``ValueError`` as ``build``."""
     module = build(block, channels, shortcut, stride, variant)
     shape = (channels, SIDE, SIDE)
+    times = _latencies(module, shape, device)
     return BlockCost(
         block,
         channels,
@@ -80,12 +84,14 @@ def cost(
         parameters=parameter_count(module),
         multiply_adds=multiply_adds(module, shape),
         memory=activation_memory(module, shape, batch=1),
-        milliseconds=_latency(module, shape, device),
+        milliseconds=round(median(times), 3),
+        fastest=round(min(times), 3),
+        slowest=round(max(times), 3),
     )
 
 
 @torch.inference_mode()
-def _latency(module: nn.Module, shape: tuple[int, int, int], device: str, repeats: int = 9) -> float:
+def _latencies(module: nn.Module, shape: tuple[int, int, int], device: str, repeats: int = 9) -> list[float]:
     module = module.to(device).eval()
     x = torch.randn(1, *shape, device=device)
     times = []
@@ -97,7 +103,7 @@ def _latency(module: nn.Module, shape: tuple[int, int, int], device: str, repeat
         if x.is_cuda:
             torch.cuda.synchronize()
         times.append(1e3 * (time.perf_counter() - start))
-    return round(median(times[2:]), 3)
+    return times[2:]
 
 
 def all_choices() -> list[dict]:
@@ -160,13 +166,21 @@ def _text(one: BlockCost) -> dict[str, str]:
         "parameters": f"{one.parameters:,}",
         "multiply-adds": f"{one.multiply_adds / 1e6:,.1f} million",
         "kept for the backward pass": f"{one.memory / 1e6:,.2f} MB",
-        "forward pass": f"{one.milliseconds:,.2f} ms",
+        "forward pass": f"{one.milliseconds:,.2f} ms{_scatter(one)}",
     }
+
+
+def _scatter(one: BlockCost) -> str:
+    """Return the range of the passes in words; far apart, something else was at work on the machine."""
+    if one.fastest is None:
+        return ""
+    busy = "; this machine is busy, measure again" if one.slowest > 2 * one.fastest else ""
+    return f" ({one.fastest:,.2f} to {one.slowest:,.2f}{busy})"
 
 
 def caption(device: str) -> str:
     """Return what the numbers are of."""
-    return f"One image of {SIDE}×{SIDE}; the time is the median of nine passes on {device}."
+    return f"One image of {SIDE}×{SIDE}; the time is the median of nine passes on {device}, with their range."
 
 
 def main() -> None:

@@ -105,7 +105,9 @@ def test_an_instrument_runs_is_saved_and_lives_on_without_a_kernel(page, server,
     assert "#" not in page.url  # the address is the notebook's own
 
     page.evaluate("document.body.dataset.jpThemeLight = 'false'")
-    widths = page.evaluate("[...document.querySelectorAll('.rl-chart svg')].map((svg) => svg.clientWidth - svg.parentElement.clientWidth)")  # fmt: skip
+    widths = page.evaluate(
+        "[...document.querySelectorAll('.rl-chart svg')].map((svg) => svg.clientWidth - svg.parentElement.clientWidth)"
+    )
     assert widths == [0, 0]
 
     save(page)
@@ -120,11 +122,13 @@ def test_an_instrument_runs_is_saved_and_lives_on_without_a_kernel(page, server,
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     exported = browser.new_page()
     problems = problems_of(exported)
-    exported.route("http*://**", lambda route: route.abort())
     exported.goto((folder / "page.html").as_uri())
     exported.get_by_role("button", name="Train both twins").click()
     exported.wait_for_function(FINISHED, timeout=120_000)
-    assert not [one for one in problems if "ERR_FAILED" not in one and "failed: http" not in one], problems
+    own = [
+        one for one in problems if "net::" not in one and "failed: http" not in one
+    ]  # nbconvert asks a CDN for MathJax
+    assert own == []
     exported.close()
 
 

@@ -114,9 +114,9 @@ def test_a_hostile_file_shows_a_message(open_lab, tmp_path, content):
 
 
 FAULTS = {
-    "blocked": ("Object.defineProperty(window, 'indexedDB', { get() { throw new DOMException('', 'SecurityError'); } });", "blocks storage"),
+    "blocked": ("Object.defineProperty(window, 'indexedDB', { get() { throw new DOMException('', 'SecurityError'); } });", "blocks storage"),  # noqa: E501
     "missing": ("Object.defineProperty(window, 'indexedDB', { value: undefined });", "could not be kept"),
-    "full": ("IDBObjectStore.prototype.add = () => { throw new DOMException('', 'QuotaExceededError'); };", "storage is full"),
+    "full": ("IDBObjectStore.prototype.add = () => { throw new DOMException('', 'QuotaExceededError'); };", "storage is full"),  # noqa: E501
     "newer": ("indexedDB.open('resnet-edu', 99);", "a newer version of this book"),
 }  # fmt: skip
 
