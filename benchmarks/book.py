@@ -27,7 +27,7 @@ BUILD = Path("book", "_build")
 CHANGES = {
     "nothing": None,
     "a chapter's prose": "book/chapters/depth.ipynb",
-    "the lab's front end": "resnet_edu/lab/front/page.mjs",
+    "the lab's front end": "resnet_edu/lab/front/widget.mjs",
     "the course": "resnet_edu/course/grading.py",
     "the module landscape": "resnet_edu/landscape.py",
 }

@@ -5,7 +5,7 @@
     python -m benchmarks.training --beside 4      one network at a time, and four in processes of their own
     python -m benchmarks.training --threads       when one CPU thread is faster than all
 
-* ``resnet_edu``: on a GPU in bfloat16, a step recorded as a CUDA graph; ``eager``: the same without the graph.
+* ``resnet_edu``: on a GPU in 16 bits, a step recorded as a CUDA graph; ``eager``: the same without the graph.
 * ``usual``: a DataLoader over PIL images with ToTensor and Normalize, ``.item()`` after every step. With worker
   processes (kept alive: their start is not counted) and with none.
 * ``d2l``: ``d2l.train_ch6`` as a notebook runs it, its plot included; ``d2l, steps``: its own count, which leaves
@@ -22,9 +22,11 @@ import io
 import math
 import os
 import re
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -34,10 +36,13 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from resnet_edu.accounting import layers
+from resnet_edu.blocks import Shortcut
 from resnet_edu.datasets import Dataset, Split, best_device, digits, synthetic
 from resnet_edu.networks import cifar_resnet
-from resnet_edu.training import ONE_THREAD_BELOW, TrainConfig, cpu_threads, train
+from resnet_edu.training import ONE_THREAD_BELOW, TrainConfig, cpu_threads, half_precision, train
 from resnet_edu.trials import Trial
+
+PATIENCE = 600  # seconds for which processes wait for each other
 
 
 class Pictures(TorchDataset):
@@ -48,7 +53,7 @@ class Pictures(TorchDataset):
         from torchvision import transforms
 
         top = 16 if data.name == "digits" else 255
-        arrays = (split.images.float() * 255 / top).byte().permute(0, 2, 3, 1).numpy()  # (N, H, W, C)
+        arrays = (split.images.float() * 255 / top).byte().permute(0, 2, 3, 1).cpu().numpy()  # (N, H, W, C)
         self.images = [Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array) for array in arrays]
         self.labels = split.labels.tolist()
         size = arrays.shape[1]
@@ -149,7 +154,7 @@ def compare(title: str, data: Dataset, depth: int, width: int, config: TrainConf
     for turn in range(rounds + 1):
         for name in list(loops)[:: 1 if turn % 2 else -1]:
             if gpu:
-                torch.cuda.synchronize()
+                torch.cuda.synchronize(data.device)
             start = time.perf_counter()
             loops[name]()  # each ends by reading numbers from the device, so no work is left in flight
             if turn:  # the first turn warms up
@@ -165,14 +170,12 @@ def compare(title: str, data: Dataset, depth: int, width: int, config: TrainConf
         spread = "" if name == "resnet_edu" else f"{median(ratios):8.2f}  ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         print(f"{name:<20}{median(values):>10,.0f}{spread}")
     if gpu:
-        _bound(network(), data, config, median(rates["resnet_edu"]))
+        with torch.cuda.device(data.device):  # events are of the current GPU
+            _bound(network(), data, config, median(rates["resnet_edu"]))
 
 
 def _bound(network: nn.Module, data: Dataset, config: TrainConfig, rate: float) -> None:
-    """Print how near the measured rate comes to what the memory's bandwidth allows.
-
-    Bytes moved: every layer reads its input and writes its output once, and the backward pass moves twice that.
-    """
+    """Print how near the measured rate comes to what the memory's bandwidth allows; see ``moved_bytes``."""
     large = torch.empty(2**28, device=data.device)  # 1 GiB
     copy = torch.empty_like(large)
     times = []
@@ -184,13 +187,25 @@ def _bound(network: nn.Module, data: Dataset, config: TrainConfig, rate: float) 
         torch.cuda.synchronize()
         times.append(start.elapsed_time(end) / 1e3)
     bandwidth = 2 * large.numel() * 4 / min(times)
-    size = 4 if config.precision == "float32" else 2
-    outputs = sum(math.prod(layer.output_shape) for layer in layers(network, tuple(data.train.images.shape[1:])))
-    moved = 3 * 2 * outputs * size
+    moved = moved_bytes(network, data, config)
     print(
         f"memory: {bandwidth / 1e9:,.0f} GB/s measured by copying; a step moves {moved / 1e6:.2f} MB an image, "
-        f"so at most {bandwidth / moved:,.0f} images/s: {100 * rate * moved / bandwidth:.1f} % of it reached"
+        f"so at most {bandwidth / moved:,.0f} images/s, evaluation included, if each layer reads and writes memory by "
+        f"itself: {100 * rate * moved / bandwidth:.1f} % of it reached (fused layers move less)"
     )
+
+
+def moved_bytes(network: nn.Module, data: Dataset, config: TrainConfig) -> float:
+    """Return the bytes that an epoch moves for each training image if every layer goes through the memory by itself.
+
+    Every layer reads its input and writes its output once, and the backward pass moves twice that, in the precision of
+    the training; the epoch's evaluation of the test images is a forward pass in float32. Identities move nothing.
+    """
+    still = {n for n, m in network.named_modules() if isinstance(m, Shortcut) and (m.is_identity or m.kind == "none")}
+    shape = tuple(data.train.images.shape[1:])
+    outputs = sum(math.prod(one.output_shape) for one in layers(network, shape) if one.name not in still)
+    size = 4 if config.precision == "float32" else 2
+    return 2 * outputs * (3 * size + 4 * len(data.test) / len(data.train))
 
 
 def beside(depth: int, width: int, data: Dataset, config: TrainConfig, count: int) -> None:
@@ -199,22 +214,48 @@ def beside(depth: int, width: int, data: Dataset, config: TrainConfig, count: in
 
     print(f"\nResNet-{depth}, width {width}, batch {config.batch_size}: networks side by side, images/s of all")
     for together in (1, count):
-        work = delayed(_span)(depth, width, data.to("cpu"), data.device, config)
-        spans = Parallel(n_jobs=together)(work for _ in range(together))
-        if max(start for start, _ in spans) >= min(end for _, end in spans):
-            raise RuntimeError("the processes did not overlap; give more --rounds")
-        rate = sum((config.epochs - 1) * len(data.train) / (end - start) for start, end in spans)
+        with tempfile.TemporaryDirectory() as meeting:
+            work = [
+                delayed(_epoch_ends)(depth, width, data.to("cpu"), data.device, config, Path(meeting, str(n)), together)
+                for n in range(together)
+            ]
+            rate = shared_rate(Parallel(n_jobs=together)(work), len(data.train))
         print(f"{together:>3} at a time{rate:>12,.0f}")
 
 
-def _span(depth: int, width: int, data: Dataset, device: torch.device, config: TrainConfig) -> tuple[float, float]:
-    """Return when the second epoch began and the last one ended, on the clock that all processes share."""
+def shared_rate(ends: Sequence[Sequence[float]], images: int) -> float:
+    """Return the images a second of all processes together while all of them ran.
+
+    ``ends`` are the times at which each process began and ended its epochs of ``images``, on one clock. Raises
+    ``RuntimeError`` if they ran together for less than half the time: one after the other would read as side by side.
+    """
+    start, end = max(one[0] for one in ends), min(one[-1] for one in ends)
+    if end - start < 0.5 * max(one[-1] - one[0] for one in ends):
+        raise RuntimeError("the processes ran side by side for less than half the time; give more --rounds")
+    done = [np.interp([start, end], one, images * np.arange(len(one))) for one in ends]
+    return float(sum(last - first for first, last in done) / (end - start))
+
+
+def _epoch_ends(
+    depth: int, width: int, data: Dataset, device: torch.device, config: TrainConfig, own: Path, together: int
+) -> list[float]:
+    """Return when the second epoch began and when each one since ended, on the clock that all processes share.
+
+    After the first epoch, which warms up, a process makes its file ``own`` and waits for the others'.
+    """
     data = data.to(device)
     times = []
     with cpu_threads(1 if data.device.type == "cpu" else torch.get_num_threads()):
         for _ in train(Trial(depth, "A", width=width).build(data), data, config):
+            if not times:
+                own.touch()
+                last = time.time() + PATIENCE
+                while len(list(own.parent.iterdir())) < together:
+                    if time.time() > last:
+                        raise RuntimeError(f"another process did not end its first epoch within {PATIENCE} s")
+                    time.sleep(0.01)
             times.append(time.time())
-    return times[0], times[-1]
+    return times
 
 
 def threads(rounds: int) -> None:
@@ -258,7 +299,7 @@ def main() -> None:
     device = torch.device(options.device) if options.device else best_device()
     if device.type == "cuda" and not torch.cuda.is_available():
         parser.error("there is no CUDA device; torch sees the CPU alone")
-    gpu = {"precision": "bfloat16", "cuda_graph": True} if device.type == "cuda" else {}
+    gpu = {"precision": half_precision(device), "cuda_graph": True} if device.type == "cuda" else {}
     name = torch.cuda.get_device_name(device) if gpu else f"{os.cpu_count()} CPU cores"
     print(f"torch {torch.__version__}, {name}")
     if options.threads:

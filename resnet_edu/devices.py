@@ -22,6 +22,14 @@ def device_name(device: torch.device) -> str:
     return {"cpu": "CPU", "mps": "Apple GPU (MPS)"}.get(device.type, device.type)
 
 
+def default_generator(device: torch.device) -> torch.Generator:
+    """Return the generator from which operations on the device draw (dropout), and no other."""
+    if device.type == "cuda":
+        torch.cuda.init()
+        return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
+    return torch.mps._get_default_mps_generator() if device.type == "mps" else torch.default_generator
+
+
 def free_memory(device: torch.device) -> int | None:
     """Return how many bytes are free on the device, for the CPU within the limits of a container; None if unknown."""
     if device.type == "cuda":

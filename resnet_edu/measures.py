@@ -14,7 +14,7 @@ from torch import nn
 
 from resnet_edu.datasets import Dataset, Split
 from resnet_edu.interventions import delete_blocks, lesion_study, random_cuts, shuffle_blocks, vote
-from resnet_edu.landscape import curvature, loss_surface, moved, random_direction
+from resnet_edu.landscape import loss_surface, random_direction
 from resnet_edu.probes import (
     block_spectra,
     gradient_correlation,
@@ -150,19 +150,6 @@ def votes(network: nn.Module, data: Dataset, seed: int) -> dict:
     return found
 
 
-def hessian(network: nn.Module, data: Dataset, seed: int) -> dict:
-    """Return extreme eigenvalues of the training loss's Hessian on 64 images (Li et al. 2018, section 6.2).
-
-    ``eigenvalues`` has rows (smallest, largest): at the trained weights, and half a step along a filter-normalised
-    direction, both ways; ``ratio`` their absolute ratios, ``centre`` the first of these, ``half`` the mean of the
-    others.
-    """
-    split, direction = _some(data.train, BATCH // 2), random_direction(network, 2 * seed)
-    rows = [curvature(moved(network, direction, step), data, split) for step in (0.0, -0.5, 0.5)]
-    ratio = [abs(smallest / largest) for smallest, largest in rows]
-    return {"eigenvalues": rows, "ratio": ratio, "centre": ratio[0], "half": float(np.mean(ratio[1:]))}
-
-
 def transfer(network: nn.Module, data: Dataset, seed: int) -> dict:
     """Return test errors (percent) of what a small network is worth for another task; ``network`` is a new one.
 
@@ -244,7 +231,6 @@ MEASURES: dict[str, Callable[[nn.Module, Dataset, int], dict]] = {
     "lesions": lesions,
     "shuffles": shuffles,
     "votes": votes,
-    "hessian": hessian,
     "transfer": transfer,
     "surface": surface,
 }

@@ -21,6 +21,7 @@ from resnet_edu import devices
 from resnet_edu.accounting import activation_memory
 from resnet_edu.blocks import choose
 from resnet_edu.datasets import Dataset, Split
+from resnet_edu.devices import default_generator
 from resnet_edu.distributed import processes
 
 SCHEDULES = ("one-cycle", "paper", "cosine", "constant")
@@ -66,7 +67,7 @@ class TrainConfig:
     warmup_learning_rate: float = _option(0.01, "learning rate of the warm-up", "He et al. 2015, section 4.2")
     augment: bool = _option(False, "shifted crops, and mirror images where they make sense", "digits need none")
     seed: int = _option(0, "order of the batches, augmentation, dropout", "any number is as good")
-    precision: str = _option("float32", "number format of the activations", "bfloat16 is faster on recent GPUs")
+    precision: str = _option("float32", "number format of the activations", "half_precision(device) is faster on a GPU")
     channels_last: bool = _option(True, "memory order (N, H, W, C)", "measured faster on the CPU")
     compile: bool = _option(False, "torch.compile the network", "pays off after a minute or more")
     cuda_graph: bool = _option(False, "record a step once, replay it", "GPU only; small kernels wait for Python")
@@ -168,6 +169,17 @@ def _cosine(start: float, end: float, part: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
 
 
+def half_precision(device: torch.device | str) -> str:
+    """Return the 16-bit format in which a device computes: ``"bfloat16"``, or ``"float16"`` on an older GPU.
+
+    GPUs below compute capability 8.0 have no units for bfloat16: on a T4 (7.5), which Colab lends, PyTorch emulates
+    it, slower than float32. float16 works on them; ``train`` scales its loss.
+    """
+    device = torch.device(device)
+    old = device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0)
+    return "float16" if old else "bfloat16"
+
+
 def train(
     network: nn.Module,
     data: Dataset,
@@ -253,6 +265,11 @@ class _Run:
                 raise ValueError(f"{name} needs a CUDA device, got {device}; leave it out")
         if config.precision == "float16" and device.type != "cuda":
             raise ValueError(f"precision 'float16' needs a CUDA device, got {device}; use 'bfloat16' or 'float32'")
+        if config.precision == "bfloat16" and half_precision(device) != "bfloat16":
+            raise ValueError(
+                f"precision 'bfloat16' needs a GPU of compute capability 8.0 or higher, and {device} has less and "
+                "would emulate it slowly; use 'float16'"
+            )
         if config.cuda_graph and self.processes.count > 1:
             raise ValueError("cuda_graph works in one process alone; leave it out under torchrun")
         smallest = self._smallest(config.batch_size)
@@ -474,7 +491,7 @@ class _Stepper:
         self.processes, self.device, self.config = run.processes, device, config
         model = nn.SyncBatchNorm.convert_sync_batchnorm(run.network) if config.sync_batch_norm else run.network
         model = self.processes.wrap(model)
-        self.model = torch.compile(model) if config.compile else model
+        self.model = torch.compile(model, dynamic=False) if config.compile else model  # one graph a batch size
         reduced = config.precision != "float32"
         self.autocast = torch.autocast(device.type, getattr(torch, config.precision)) if reduced else nullcontext()
         # float16 gradients underflow without a scale; for the other formats the scaler does nothing.
@@ -485,6 +502,13 @@ class _Stepper:
         self.optimizer = torch.optim.SGD(
             _rate_groups(run.network, config), rate, config.momentum, weight_decay=config.weight_decay, fused=fused
         )
+
+        if config.momentum:
+            # At 0 from the start: in float16 a first step that overflows is left out, and the fused update would
+            # take what then lies in the memory of a buffer that it has just made for a momentum.
+            for group in self.optimizer.param_groups:
+                for parameter in filter(lambda one: one.requires_grad, group["params"]):
+                    self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
     def __call__(self, images: Tensor, labels: Tensor, batch: int, rate: float) -> Tensor:
         """Return the sums of loss and errors over this process's images; ``batch`` counts those of all."""
@@ -532,49 +556,73 @@ class _Stepper:
         self.scaler.load_state_dict(scaler)
 
 
+@dataclass(frozen=True)
+class _Graph:
+    """A recorded step: where its images and labels go in, and where its sums and gradients come out."""
+
+    graph: "torch.cuda.CUDAGraph"
+    images: Tensor
+    labels: Tensor
+    sums: Tensor
+    gradients: list[Tensor | None]
+
+
 class _GraphStepper(_Stepper):
     """A step recorded once as a CUDA graph and then replayed: one launch instead of hundreds.
 
-    Batches of another size than the first (an epoch's last one) go step by step.
+    Each size of batch has a graph of its own: an epoch's last batch is often smaller.
     """
 
     def __init__(self, run: _Run):
         super().__init__(run)
-        self.network, self.graph = run.network, None
+        self.network, self.graphs = run.network, {}
 
     def __call__(self, images: Tensor, labels: Tensor, batch: int, rate: float) -> Tensor:
         """Replay the step for these images."""
         self.set_rate(rate)
-        if self.graph is None:
-            self._record(images, labels, batch)
-        if images.shape != self.images.shape:
-            return self.update(images, labels, batch)
-        self.images.copy_(images)
-        self.labels.copy_(labels)
-        self.graph.replay()
-        return self.sums.clone()
+        if images.shape not in self.graphs:
+            self.graphs[images.shape] = self._record(images, labels, batch)
+        one = self.graphs[images.shape]
+        one.images.copy_(images)
+        one.labels.copy_(labels)
+        one.graph.replay()
+        for parameter, gradient in zip(self.network.parameters(), one.gradients, strict=True):
+            parameter.grad = gradient  # whoever reads gradients reads those of this step
+        return one.sums.clone()
 
-    def _record(self, images: Tensor, labels: Tensor, batch: int) -> None:
-        self.images, self.labels = images.clone(), labels.clone()
+    def _record(self, images: Tensor, labels: Tensor, batch: int) -> _Graph:
+        images, labels = images.clone(), labels.clone()
         weights = {name: value.clone() for name, value in self.network.state_dict().items()}
-        momenta = [self.optimizer.state[p].get("momentum_buffer") for p in self.network.parameters()]
-        momenta = [None if buffer is None else buffer.clone() for buffer in momenta]
+        # The momenta are there from the start; without momentum, or for a frozen parameter, there are none.
+        momenta = [(buffer, buffer.clone()) for state in self.optimizer.state.values() for buffer in state.values()]
+        # What dropout draws and what the scaler learns while warming up must not count either.
+        generator, scaler = default_generator(self.device), self.scaler.state_dict()
+        drawn = generator.get_state()
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):  # lets libraries choose their kernels before the recording
             for _ in range(3):
-                self.update(self.images, self.labels, batch)
+                self.update(images, labels, batch)
         torch.cuda.current_stream().wait_stream(side)
-        self.graph = torch.cuda.CUDAGraph()
+        graph = torch.cuda.CUDAGraph()
         self.optimizer.zero_grad()
-        with torch.cuda.graph(self.graph):
-            self.sums = self.update(self.images, self.labels, batch)
+        with torch.cuda.graph(graph):
+            sums = self.update(images, labels, batch)
+        sums.fill_(math.nan)
+        graph.replay()
+        if sums[1].isnan():  # the number of errors, which a step always sets
+            raise RuntimeError(
+                f"the CUDA graph of a step is empty: the network computes on {images.device} and not where it was "
+                "recorded; leave out cuda_graph"
+            )
         with torch.no_grad():  # undo the warm-up in place: the graph keeps the addresses
             for name, value in self.network.state_dict().items():
                 value.copy_(weights[name])
-            for parameter, buffer in zip(self.network.parameters(), momenta, strict=True):
-                kept = self.optimizer.state[parameter]["momentum_buffer"]
-                kept.zero_() if buffer is None else kept.copy_(buffer)
+            for buffer, before in momenta:
+                buffer.copy_(before)
+        self.scaler.load_state_dict(scaler)
+        generator.set_state(drawn)
+        return _Graph(graph, images, labels, sums, [parameter.grad for parameter in self.network.parameters()])
 
 
 @torch.no_grad()
@@ -642,14 +690,20 @@ def cpu_threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def _compute(threads: int, device: torch.device, random: int | Tensor | None = None) -> Iterator:
-    """Compute with ``threads`` and the given random state inside; leave the caller's as they were.
+    """Compute with ``threads``, on the device and with the given random state inside; leave the caller's as they were.
 
+    A GPU must be the current one for streams and graphs to be its own.
     Yields a function that returns the random state reached, to go on with.
     """
-    cuda = device.type == "cuda"
-    with cpu_threads(threads), torch.random.fork_rng([device] if cuda else [], enabled=random is not None):
+    generator = default_generator(device)
+    kept = generator.get_state()
+    with cpu_threads(threads), torch.cuda.device(device) if device.type == "cuda" else nullcontext():
         if isinstance(random, int):
-            torch.manual_seed(random)
+            generator.manual_seed(random)  # torch.manual_seed would reseed every device, used or not
         elif random is not None:
-            (torch.cuda.set_rng_state if cuda else torch.set_rng_state)(random)
-        yield torch.cuda.get_rng_state if cuda else torch.get_rng_state
+            generator.set_state(random)
+        try:
+            yield generator.get_state
+        finally:
+            if random is not None:
+                generator.set_state(kept)

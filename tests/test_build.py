@@ -143,6 +143,13 @@ def test_pages_that_end_together_are_all_kept(small, tmp_path, monkeypatch):
     assert len(ran) == 60 and run_notebooks.outdated(pages, tmp_path / "cache") == []
 
 
+def test_before_their_first_run_pages_that_train_more_come_first(small, tmp_path):
+    root, _ = small
+    codes = {"none": "x = 1", "much": "run_trials([Trial(8, 'A')])\ntrain(network)", "once": "train(network)"}
+    pages = {name: notebook(root / f"{name}.ipynb", code) for name, code in codes.items()}
+    assert [page.name for page in run_notebooks.outdated(pages, tmp_path / "cache")] == ["much", "once", "none"]
+
+
 def test_a_page_that_fails_is_named_with_its_cell_and_the_others_are_kept(small, tmp_path):
     root, _ = small
     pages = {

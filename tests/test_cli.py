@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from functools import wraps
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from PIL import Image
 
 from resnet_edu import cli, doctor
@@ -98,6 +100,16 @@ def test_the_commands_own_advice_on_sizes_works(tmp_path, capsys):
     assert cli.main([*command, *advice]) == 0
     head, *epochs = lines(capsys)
     assert head["images"] == {"train": 16, "test": 4, "validation": 0} and len(epochs) == 2
+
+
+def test_the_command_of_the_training_lab_takes_photographs_of_different_sizes(tmp_path, monkeypatch, capsys):
+    page = json.loads((ROOT / "book" / "chapters" / "training-lab.ipynb").read_text())
+    prose = "".join("".join(cell["source"]) for cell in page["cells"] if cell["cell_type"] == "markdown")
+    (command,) = re.findall(r"^resnet-edu (train .*--path photos.*)$", prose, re.MULTILINE)
+    photographs(tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*shlex.split(command), "--dry-run"]) == 0
+    assert "on photos (16 training images)" in capsys.readouterr().out
 
 
 def test_every_option_of_a_folder_of_images_is_on_the_command_line(tmp_path, capsys, monkeypatch):

@@ -84,3 +84,22 @@ def test_the_surface_has_the_network_in_its_middle(network, digits, monkeypatch)
     assert found["centre"] == pytest.approx(loss, rel=1e-4) and found["error"][2, 2] == pytest.approx(error)
     assert found["near"] == pytest.approx(found["loss"][[2, 1, 2, 2, 3], [2, 2, 1, 3, 2]].mean())
     assert found["low"] == pytest.approx(100 * (found["loss"] < np.log(10)).mean())
+
+
+def test_votes_have_both_kinds_of_statistics_and_spare_the_inner_blocks(network, digits, monkeypatch):
+    monkeypatch.setattr(measures, "MEMBERS", 3)
+    found = measures.votes(network, digits, 0)
+    assert found["intact"] == evaluate(network, digits, digits.test)[1]
+    kinds = {
+        f"{fresh}{what}{inner}" for fresh in ("", "fresh_") for what in ("member", "vote") for inner in ("", "_inner")
+    }
+    assert set(found) == kinds | {"intact"} and all(0 <= value <= 100 for value in found.values())
+
+
+def test_transfer_names_every_method_and_budget(digits, monkeypatch):
+    monkeypatch.setattr(measures, "STEPS", (1,))
+    monkeypatch.setattr(measures, "TrainConfig", lambda **options: TrainConfig(**options | {"epochs": 1}))
+    found = measures.transfer(cifar_resnet(8, width=2, in_channels=1), digits, 0)
+    methods = ("pixels", "untrained", "calibrated", "pretrained", "scratch_1", "tuned_1")
+    assert set(found) == {f"{task}_{method}" for task in ("turned", "far") for method in methods} | {"far_stages"}
+    assert set(found["far_stages"]) == {"untrained", "calibrated", "pretrained"}

@@ -523,3 +523,17 @@ def test_bad_paths_are_explained():
         probes.path_gradients(small(8, shortcut="none"), BATCH, LABELS)
     with pytest.raises(ValueError, match="a path's length must lie in 0 … 3, the number of blocks, got 4"):
         probes.path_gradients(small(8), BATCH, LABELS, [4])
+
+
+@pytest.mark.parametrize("shortcut", ["none", "A"])
+def test_the_gradient_at_the_activations_is_that_of_the_loss(shortcut):
+    network = small(shortcut=shortcut)
+    images, labels = torch.rand(6, 1, 8, 8, dtype=torch.float64), torch.arange(6)
+    norms = probes.activation_gradients(network, images, labels)
+    assert len(norms) == len(network.blocks) + 1
+    network.train().requires_grad_(False)
+    entering = network.relu(network.bn1(network.conv1(images))).requires_grad_()  # what the first block is given
+    leaving = nn.Sequential(*network.blocks)(entering)
+    loss = F.cross_entropy(network.fc(network.avgpool(leaving).flatten(1)), labels)
+    expected = [one.norm().item() for one in torch.autograd.grad(loss, (entering, leaving))]
+    assert [norms[0], norms[-1]] == pytest.approx(expected, rel=1e-6)

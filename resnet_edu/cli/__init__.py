@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     try:
         try:
-            return _answer(_parser().parse_args(arguments))
+            return _answer(_options(arguments))
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output, such as head, has enough of it
@@ -36,6 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         print(f"resnet-edu: the output cannot be written: {_sentence(error)}", file=sys.stderr)
         return 1
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; a command's ``more`` names a list that argparse ends at the first option in it."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    more = getattr(options, "more", None)
+    if rest and (more is None or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        getattr(options, more).extend(rest)
+    return options
 
 
 def _answer(options: argparse.Namespace) -> int:

@@ -43,7 +43,8 @@ def add_course(commands: argparse._SubParsersAction) -> None:
     grade.add_argument("student", nargs="*", help="(default: all)")
     grade.add_argument("--jobs", type=_positive, help="submissions at a time (default: one for two CPU cores)")
     grade.add_argument("--seed", type=int, help="the class's own CLASS_SEED")
-    grade.add_argument("--again", nargs="*", metavar="student", help="grade again what has a result (default: all)")
+    grade.add_argument("--again", action="store_true", help="grade again what has a result")
+    grade.set_defaults(more="student")  # a name may stand behind an option, too
     feedback = action("feedback", _feedback, "write a page of points and messages for each student")
     feedback.add_argument("name")
     export = action(
@@ -148,9 +149,7 @@ def _grade(options: argparse.Namespace) -> int:
     course, limits = _course(options), _limits(options)
     assignment = Assignment.load(course, options.name, options.seed)
     jobs = options.jobs or max(1, (os.cpu_count() or 1) // 2)
-    again = options.again is not None
-    students = [*options.student, *(options.again or ())]
-    made = grade_class(course, assignment, options.sandbox, limits, jobs, students, again, options.image)
+    made = grade_class(course, assignment, options.sandbox, limits, jobs, options.student, options.again, options.image)
     counts: Counter = Counter()
     try:
         with tqdm(unit="submission", disable=None) as bar:

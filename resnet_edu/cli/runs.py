@@ -120,6 +120,8 @@ def _verify(options: argparse.Namespace) -> int:
 def _record(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from resnet_edu.distributed import own_device
+
     names = list(options.experiment)
     if options.all:
         names += [name for name in experiments.names() if experiments.load(name).data != "image_folder"]
@@ -133,7 +135,7 @@ def _record(options: argparse.Namespace) -> int:
         wanted = [run for run in wanted if run.name == options.only]
     if options.rehearse:
         return _rehearse(wanted, options.device)
-    device = options.device or experiments.best_device()
+    device = str(own_device(options.device))  # under torchrun a process's own
     for name in dict.fromkeys(run.experiment for run in wanted):
         needs = experiments.load(name).needs
         if needs and not device.startswith(needs):

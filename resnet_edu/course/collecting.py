@@ -206,9 +206,8 @@ def _one(name: str, student: str, entries: list[Entry], others: set[str], left: 
         return None
     chosen = max(named or entries, key=lambda one: (one.attempt, one.file))
     for entry in entries:
-        earlier = (
-            entry in named and entry.attempt < chosen.attempt and plain_name(entry.file) == plain_name(chosen.file)
-        )
+        same = entry in named and plain_name(entry.file) == plain_name(chosen.file)
+        earlier = same and entry.numbered and entry.attempt < chosen.attempt
         if entry is not chosen and not earlier:
             left.append((entry.file, "another notebook counts"))
     return chosen

@@ -242,13 +242,12 @@ def spectra(series: Mapping[str, np.ndarray], threshold: float, caption: str, al
             for number, row in enumerate(np.maximum(rows, 1e-9)):
                 ax.plot(share, row, lw=1.2, ms=4, label=None if number else label, **style)
         ax.axhline(threshold, color=ink["soft"], ls=":", lw=1.4)
-        ax.annotate("lost below", (100, threshold), xytext=(0, -5), textcoords="offset points", va="top", ha="right",
-                    fontsize=10)  # fmt: skip
+        ax.annotate("lost below", (0, threshold), xytext=(0, -5), textcoords="offset points", va="top", fontsize=10)
         ax.set_yscale("log")
         ax.set_ylim(bottom=1e-6)
         ax.set_xlabel("direction, in order of size (%)")
         ax.set_ylabel("singular value of the product")
-        canvas.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3, handlelength=3)
+        legend(canvas, *ax.get_legend_handles_labels(), columns=3)
 
     return Figure(draw, caption, alt, size=(6.4, 4.0))
 

@@ -102,11 +102,11 @@ def test_posix_shared_memory_has_a_limit_and_is_gone_afterwards(tmp_path):
 @needs_bwrap
 def test_several_processes_share_one_limit(tmp_path):
     source = (
-        "import os, time\ndef relu(x):\n    for _ in range(4):\n        if os.fork() == 0:\n"
+        "import os, time\ndef relu(x):\n    for _ in range(6):\n        if os.fork() == 0:\n"
         "            data = b'x' * (400 << 20)\n            time.sleep(60)\n    time.sleep(60)"
     )
-    found = graded(tmp_path, "bwrap", one=source)["one"]
-    assert found["status"] == "crashed" and "used more than 1,024 MiB" in found["questions"][0]["message"]
+    found = graded(tmp_path, "bwrap", Limits(cell=20, total=60, memory=1536 * MIB), one=source)["one"]
+    assert found["status"] == "crashed" and "used more than 1,536 MiB" in found["questions"][0]["message"]
     assert found["questions"][1]["points"] == 3
 
 

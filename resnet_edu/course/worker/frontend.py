@@ -83,19 +83,27 @@ def transformed(source: str) -> str:
     return TransformerManager().transform_cell(source)  # a fresh one: an answer may have changed the shell's
 
 
+class _Nothing:
+    """Something of a front end's: every part of it can be called, does nothing, and gives no files."""
+
+    def __call__(self, *_, **__) -> dict:
+        return {}
+
+    def __getattr__(self, name: str):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+
 class _Quiet(types.ModuleType):
-    """A module of which every name is a function that does nothing, and every file it uploads is none."""
+    """A module of which every name is ``_Nothing``."""
 
     __path__: tuple = ()
 
     def __getattr__(self, name: str):
         if name.startswith("__"):
             raise AttributeError(name)
-        return _nothing
-
-
-def _nothing(*_, **__) -> dict:
-    return {}
+        return _Nothing()
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

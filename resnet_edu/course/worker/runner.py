@@ -226,13 +226,12 @@ class Runner:
 
 
 def _limit_resources(limits: dict) -> None:
-    mapped = data = 0
+    mapped = 0
     if os.path.exists("/proc/self/statm"):
         with open("/proc/self/statm", "rb") as file:
-            pages = file.read().split()
-        mapped, data = (int(pages[place]) * resource.getpagesize() for place in (0, 5))
+            mapped = int(file.read().split()[0]) * resource.getpagesize()
     for kind, value in (
-        (resource.RLIMIT_DATA, data + limits["memory"]),
+        (resource.RLIMIT_DATA, limits["memory"]),
         # What is mapped counts, not what is touched: so a limit is met at once, however slow the machine is.
         (resource.RLIMIT_AS, mapped + limits["memory"] if mapped else resource.RLIM_INFINITY),
         (resource.RLIMIT_FSIZE, limits["file"]),

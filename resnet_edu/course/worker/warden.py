@@ -7,7 +7,6 @@ import hmac
 import json
 import marshal
 import os
-import resource
 import secrets
 import select
 import shutil
@@ -80,7 +79,7 @@ class Warden:
         null = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(null, number)
-        self.memory = _resident(self.zygote_pid)
+        self.inherited = _memory(self.zygote_pid)[0]
         return {**json.loads(said), "pid1": os.getpid() == 1, "filtered": filtered}
 
     def _of_zygote(self) -> bytes:
@@ -196,12 +195,17 @@ class Warden:
         pids = self._processes()
         if len(pids) > self.limits["processes"]:
             return {"outcome": "crashed", "message": f"started more than {self.limits['processes']} processes"}
-        memory = sum(map(_resident, pids)) - self.memory + self._in_memory_files()
+        memory = sum(map(self._used, pids)) + self._in_memory_files()
         if memory > self.limits["memory"]:
             return {"outcome": "crashed", "message": f"used more than {self.limits['memory'] >> 20:,} MiB of memory"}
         if time.monotonic() > deadline:
             return {"outcome": "timeout", "message": "did not end in time and was stopped"}
         return None
+
+    def _used(self, pid: int) -> int:
+        """Return the bytes that a process has beyond those that it inherited and shares with the zygote."""
+        own, shared = _memory(pid)
+        return shared + (own - self.inherited if own >= 0.8 * self.inherited else own)
 
     def _in_memory_files(self) -> int:
         """Return the bytes of files that lie in memory, where the sandbox has its own folders for them."""
@@ -334,12 +338,15 @@ def _descendants() -> list[int]:
     return found
 
 
-def _resident(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except (OSError, IndexError):
-        return 0
+def _memory(pid: int) -> tuple[int, int]:
+    """Return the bytes of a process's own memory, and of what it maps of memory that may be shared."""
+    found = {"RssAnon:": 0, "RssShmem:": 0}
+    with contextlib.suppress(OSError, IndexError, ValueError), open(f"/proc/{pid}/status", "rb") as file:
+        for line in file.read().decode(errors="replace").splitlines():
+            word, _, rest = line.partition("\t")
+            if word in found:
+                found[word] = int(rest.split()[0]) << 10
+    return found["RssAnon:"], found["RssShmem:"]
 
 
 def _state(pid: int) -> str | None:
