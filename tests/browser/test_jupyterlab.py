@@ -65,6 +65,13 @@ def open_notebook(page, server):
     page.locator('.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=120_000)
 
 
+def ask(page, address, method, path):
+    """Ask the server as JupyterLab does."""
+    token = next(one["value"] for one in page.context.cookies() if one["name"] == "_xsrf")
+    answer = page.request.fetch(f"{address}api/{path}", method=method, headers={"X-XSRFToken": token})
+    assert answer.ok, answer.text()
+
+
 def run(page, labs):
     """Run all cells from the first, and wait until so many instruments stand there."""
     for number in range(page.locator(".jp-Notebook .jp-CodeCell").count()):
@@ -112,7 +119,7 @@ def test_an_instrument_runs_is_saved_and_lives_on_without_a_kernel(page, server,
 
     save(page)
     for session in page.request.get(f"{address}api/sessions").json():
-        page.request.delete(f"{address}api/sessions/{session['id']}")
+        ask(page, address, "DELETE", f"sessions/{session['id']}")
     page.reload()
     page.locator(".rl").first.wait_for(timeout=120_000)  # nothing was run
     page.get_by_role("button", name="Train both twins").click()
@@ -146,7 +153,7 @@ def test_a_kernels_lab_steps_says_when_its_kernel_is_gone_and_goes_when_it_is_ru
     lab.locator(".rl-primary").first.click()
     page.wait_for_function(FINISHED, timeout=120_000)
     (kernel,) = page.request.get(f"{address}api/kernels").json()
-    page.request.post(f"{address}api/kernels/{kernel['id']}/restart")
+    ask(page, address, "POST", f"kernels/{kernel['id']}/restart")
     page.wait_for_timeout(3000)
     lab.get_by_role("button", name="Reset").click()
     lab.locator(".rl-primary").first.click()
