@@ -267,6 +267,13 @@ def say(text: str) -> None:
     display(Markdown(text.replace(" %", "\u00a0%")))  # no line ends between a number and its sign
 
 
+def counted(number: int, noun: str) -> str:
+    """Return ``"one seed"``, ``"eight epochs"``, ``"48 epochs"``: a count that follows what the reader has set."""
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+    word = words[number] if 0 <= number < len(words) else f"{number:,}"
+    return f"{word} {noun}{'' if number == 1 else 's'}"
+
+
 def results_table(outcomes: Iterable[Outcome], caption: str) -> Table:
     """Return the errors after the last epoch, mean ± standard deviation over seeds, a row a network."""
     rows = []
@@ -382,8 +389,7 @@ def error_by_depth(
                     color=style_of(kind)["color"],
                 )
             ends.append((means[-1], NAMES[kind]))
-        if guess:
-            shown = [depth for depth in depths if depth in guess]
+        if shown := [depth for depth in depths if depth in (guess or {})]:
             ax.plot(shown, [guess[d] for d in shown], ls=":", color=ink["soft"], marker="x")
             ends.append((guess[shown[-1]], "the guess"))
         number_axis(ax, depths)
