@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from folding import Cells
 
 NAMES = {"depths", "seed", "seeds"}
-NUMBERS = "two three four five six seven eight nine ten eleven twelve fifteen".split()
+NUMBERS = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "fifteen"]
 STATED = re.compile(rf"\b(?:\d\d+|[02-9]|{'|'.join(NUMBERS)}) (?:seeds?|epochs?|depths)\b")
 
 
 def _bound(tree: ast.AST) -> set[str]:
-    """Return the names that a statement binds or changes in the notebook, not those of a comprehension's or a function's own."""
+    """Return the names that a statement binds or changes in the notebook, not those within a function or comprehension."""
     if isinstance(tree, ast.FunctionDef):
         return {tree.name}
     if isinstance(tree, ast.comprehension | ast.Lambda):
