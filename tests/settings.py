@@ -17,7 +17,7 @@ STATED = re.compile(rf"\b(?:\d\d+|[02-9]|{'|'.join(NUMBERS)}) (?:seeds?|epochs?|
 
 
 def _bound(tree: ast.AST) -> set[str]:
-    """Return the names that a statement binds or changes in the notebook, not those within a function or comprehension."""
+    """Return the names that a statement binds or changes in the notebook, none of a function or comprehension."""
     if isinstance(tree, ast.FunctionDef):
         return {tree.name}
     if isinstance(tree, ast.comprehension | ast.Lambda):
