@@ -22,7 +22,7 @@ def network(depth, **options):
 def dashes(figure):
     """Return (solid, dashed): how many shortcut lines the SVG draws each way."""
     styles = [path.get("style", "") for path in ET.fromstring(figure.svg("light")).iter() if path.tag.endswith("path")]
-    lines = [style for style in styles if f"stroke: {ON.lower()}" in style and "stroke-width: 1.9" in style]
+    lines = [style for style in styles if f"stroke:{ON.lower()}" in style and "stroke-width:1.9" in style]
     dashed = sum("stroke-dasharray" in style for style in lines)
     return len(lines) - dashed, dashed
 

@@ -158,7 +158,7 @@ def test_emulated_bfloat16_is_refused_and_float16_named(few, monkeypatch, capabi
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     run = SimpleNamespace(
         network=SimpleNamespace(parameters=lambda: iter([SimpleNamespace(device=torch.device("cuda:0"))])),
-        data=SimpleNamespace(device=torch.device("cuda:0")),
+        data=SimpleNamespace(device=torch.device("cuda:0"), num_classes=10),
         config=config,
         count=640,
         processes=Processes(),

@@ -1,10 +1,10 @@
 """Pictures of where the activation stands in a residual block (He et al. 2016, Fig. 4 and Table 2)."""
 
+import operator
 from collections.abc import Mapping
 
 import numpy as np
-import torch
-from torch import nn
+from torch import fx, nn
 
 from resnet_edu.blocks import Mixing
 from resnet_edu.figures import DASHES, MARKERS, ON, OTHERS, Figure, legend, panels
@@ -17,30 +17,32 @@ NAMES = {
     "relu-only-pre": "ReLU-only pre-activation",
     "pre": "full pre-activation",
 }
+_LETTERS = {nn.BatchNorm2d: "BN", nn.ReLU: "ReLU"}
 _FILL = {"conv": ON, "BN": "#009E73", "ReLU": "#CC79A7"}
+
+
+class _Trace(fx.Tracer):
+    """Keeps whole what joins the paths: its gates are no steps of the branch."""
+
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        return isinstance(module, Mixing) or super().is_leaf_module(module, name)
 
 
 def steps(block: nn.Module) -> list[str]:
     """Return what a block does, in the order in which it does it: ``"3×3 conv"``, ``"BN"``, ``"ReLU"``, ``"+"``.
 
-    Read from a run of the live module, so a drawing cannot differ from the code.
+    Read from a trace of the live module, so a drawing cannot differ from the code.
     """
-    found: list[str] = []
-
-    def record(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
-        if isinstance(module, nn.Conv2d):
+    graph = _Trace().trace(block)
+    found = []
+    for node in graph.nodes:
+        module = block.get_submodule(node.target) if node.op == "call_module" else None
+        if node.target is operator.add or isinstance(module, Mixing):
+            found.append("+")
+        elif isinstance(module, nn.Conv2d) and "." not in node.target:  # the shortcut's own lie in a module below
             found.append(f"{module.kernel_size[0]}×{module.kernel_size[1]} conv")
-        else:
-            found.append({nn.BatchNorm2d: "BN", nn.ReLU: "ReLU", Mixing: "+"}[type(module)])
-
-    kinds = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, Mixing)
-    handles = [part.register_forward_hook(record) for part in block.children() if type(part) in kinds]
-    mode = block.training
-    with torch.no_grad():
-        block.eval()(torch.zeros(1, block.convolutions[0].in_channels, 4, 4))
-    block.train(mode)
-    for handle in handles:
-        handle.remove()
+        elif type(module) in _LETTERS and "." not in node.target:
+            found.append(_LETTERS[type(module)])
     return found
 
 
