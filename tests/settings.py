@@ -34,6 +34,7 @@ def _read(tree: ast.AST) -> set[str]:
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     inner = {node.id for node in names if isinstance(node.ctx, ast.Store)} - _bound(tree)
     inner |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    inner |= {one for node in ast.walk(tree) if isinstance(node, ast.For) for one in _bound(node.target)}
     return {node.id for node in names if isinstance(node.ctx, ast.Load)} - inner
 
 
@@ -57,12 +58,14 @@ def faults(cells: list) -> list[str]:
     changeable, found = set(), []
     for cell, tree in zip(code, Cells([cell.source for cell in code]).trees, strict=True):
         folded = {"hide-input", "remove-input"} & set(cell.metadata.get("tags", []))
-        if folded and changeable & _read(tree):
-            found += [f"{cell.id}: {one[0]!r}" for text in _strings(tree) for one in STATED.finditer(text)]
+        shows = False
         for statement in tree.body:
-            own = _bound(statement)
-            if changeable & _read(statement) or (not folded and (own & NAMES or _trains(statement))):
+            own, follows = _bound(statement), bool(changeable & _read(statement))
+            shows |= follows
+            if follows or (not folded and (own & NAMES or _trains(statement))):
                 changeable |= own
             else:
                 changeable -= own
+        if folded and shows:
+            found += [f"{cell.id}: {one[0]!r}" for text in _strings(tree) for one in STATED.finditer(text)]
     return found

@@ -1,8 +1,10 @@
 """The lab's kernel source, without a browser: the protocol, and a real kernel of each supported set of versions."""
 
+import gc
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from conftest import ROOT
 from resnet_edu.datasets import synthetic
 from resnet_edu.lab.kernel import Experiment, KernelSource, connect
 from resnet_edu.lab.recording import DEFAULTS
+from resnet_edu.lab.widget import Lab
 from resnet_edu.networks import cifar_resnet
 from resnet_edu.probes import gradient_norms
 
@@ -154,7 +157,34 @@ def test_an_interrupted_foreground_run_keeps_what_was_done(digits, monkeypatch):
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(Experiment, "frames", interrupted)
-    assert len(source.run()) == 4
+    kept = source.run()
+    assert len(kept) == 4 and repr(kept).startswith("4 frames; step 4: loss") and "\n" not in repr(kept)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"data": 20}, r"got 20; for a network of 20 layers: Lab\(config=\{'depth': 20\}\)"),
+        ({"config": {"learning_rate": "0.1"}}, "learning_rate must be a number .* got '0.1'"),
+        ({"config": {"dept": 8}}, "no setting 'dept'"),
+    ],
+)
+def test_a_lab_with_a_mistake_says_so_once(arguments, words, capsys, recwarn):
+    with pytest.raises((TypeError, ValueError), match=words):
+        Lab(**arguments)
+    gc.collect()  # what was half made goes without a word
+    assert capsys.readouterr() == ("", "") and not recwarn.list
+
+
+def test_a_lab_that_is_run_again_ends_the_one_before(digits):
+    before = Lab(digits, config={"depth": 8, "steps": 2000}, element="again")
+    known = set(threading.enumerate())
+    before.source.answer({"id": 1, "kind": "start", "config": {}, "play": True})
+    (thread,) = set(threading.enumerate()) - known
+    after = Lab(digits, config={"depth": 8}, element="again")
+    thread.join(30)
+    assert not thread.is_alive()
+    after.close()
 
 
 def test_the_designer_shows_a_block_beside_the_one_before():

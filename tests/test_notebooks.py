@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import folding
 import nbformat
 import pytest
+import settings
 from conftest import ROOT
 from jupyter_cache import get_cache
 
@@ -80,6 +81,27 @@ def test_the_rule_of_folding_knows_what_a_cell_does():
     ]
     assert of((measured, "remove-input")) == ["measures, so it must be in sight"]
     assert of(("caption = 'Long.'",)) == ["in sight, but holds caption"]
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_captions_follow_the_settings_that_a_reader_can_change(path):
+    faults = settings.faults(nbformat.read(path, as_version=4).cells)
+    assert not faults, "take these from the settings (figures.counted):\n" + "\n".join(faults)
+
+
+def test_the_rule_of_settings_knows_what_a_reader_can_change():
+    bank = "rows = [bank.Quote(one) for one in recorded]\nfigures.Table([], rows, 'After eight epochs.')"
+    sources = {
+        "seen": ("config = TrainConfig(epochs=8)\n*_, last = train(network, data, config)",),
+        "derived": ("rows = []\nfor name in 'ab':\n    rows.append(last)",),
+        "stated": ("figures.Table([], rows, f'After eight epochs, {3} seeds.')", "hide-input"),
+        "followed": ("figures.Table([], rows, f'After {figures.counted(last.epoch, \"epoch\")}.')", "hide-input"),
+        "recorded": (bank, "hide-input"),
+    }
+    cells = [
+        nbformat.v4.new_code_cell(code, id=name, metadata={"tags": tags}) for name, (code, *tags) in sources.items()
+    ]
+    assert settings.faults(cells) == ["stated: 'eight epochs'"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

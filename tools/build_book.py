@@ -68,8 +68,8 @@ def run_notebooks(jobs: int) -> None:
     """Run the pages whose outputs are out of date, and forget how they looked. Stop if one fails."""
     import run_notebooks as runner
 
-    todo, timeout = notebooks()
-    pages = runner.outdated(todo, CACHE)
+    wanted, timeout = notebooks()
+    pages = runner.outdated(wanted, CACHE)
     if not pages:
         return
     print(f"notebooks to run: {len(pages)}, {min(jobs, len(pages))} at a time", flush=True)

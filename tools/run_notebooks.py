@@ -120,9 +120,9 @@ def run(pages: list[Page], folder: Path, jobs: int, timeout: int) -> Iterator[tu
     """
     cores = os.cpu_count() or 1
     for alone in (False, True):
-        todo = [page for page in pages if page.measures_time == alone]
-        at_once = 1 if alone else max(1, min(jobs, len(todo)))
+        wanted = [page for page in pages if page.measures_time == alone]
+        at_once = 1 if alone else max(1, min(jobs, len(wanted)))
         runner = Runner(folder, timeout, None if alone else 1, max(1, cores // at_once))
         # a process a page: each has its own environment, and stops with its kernel when the build is stopped
         with multiprocessing.Pool(at_once, maxtasksperchild=1) as pool:
-            yield from pool.imap_unordered(runner, todo)
+            yield from pool.imap_unordered(runner, wanted)
