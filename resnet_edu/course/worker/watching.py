@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 import types
+from operator import attrgetter, is_
 from sys import _getframe
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
@@ -18,6 +19,7 @@ FREE = (*LIBRARIES[:3], "/tmp/", "/dev/null", "/dev/urandom", "/usr/share/", "/c
 TRANSPARENT = ("inspect", "traceback", "pathlib", "io", "os", "posixpath", "shutil", "subprocess", "pty", "socket",
                "multiprocessing", "ctypes", "gc", "sys", "threading", "bdb", "pdb", "trace", "glob", "mmap",
                "codeop", "code", "runpy", "importlib")  # fmt: skip
+MEANINGS = ("__code__", "__defaults__", "__kwdefaults__")  # what says what a function does
 KINDS = {
     "sys._getframe": "looks at the frames of other code", "sys._current_frames": "looks at the frames of other code",
     "sys._current_exceptions": "looks at the frames of other code",
@@ -141,8 +143,9 @@ class Originals:
     """What modules, classes and functions were before any answer ran."""
 
     def __init__(self):
-        self.spaces = {}  # label -> (owner, {name: value})
-        self.functions = []  # (label, function, code, defaults, keyword defaults)
+        self.spaces = {}  # label -> (owner, {name: value}, all names of a class)
+        self.labels, self.functions = [], []
+        self.meanings = {name: [] for name in MEANINGS}  # of each function, in the order of ``functions``
         self._known = set()
 
     def add_module(self, module, label: str) -> None:
@@ -152,20 +155,23 @@ class Originals:
             if callable(value) or isinstance(value, types.ModuleType):
                 kept[name] = value
                 self.add(value, f"{label}.{name}", label.partition(".")[0])
-        self.spaces[label] = (module, kept, False)
+        self.spaces[label] = (module, kept, None)
 
     def add(self, value, label: str, root: str) -> None:
         """Remember a function's code, or a class's methods."""
         if isinstance(value, types.FunctionType):
             if id(value) not in self._known:
                 self._known.add(id(value))
-                self.functions.append((label, value, value.__code__, value.__defaults__, value.__kwdefaults__))
+                self.labels.append(label)
+                self.functions.append(value)
+                for name, values in self.meanings.items():
+                    values.append(getattr(value, name))
         elif isinstance(value, type) and id(value) not in self._known:
             module = getattr(value, "__module__", None)
             if isinstance(module, str) and module.partition(".")[0] == root and value.__flags__ & 1 << 9:
                 self._known.add(id(value))
                 kept = {name: each for name, each in vars(value).items() if _is_meaning(name, each)}
-                self.spaces[label] = (value, kept, True)
+                self.spaces[label] = (value, kept, frozenset(vars(value)))
                 for name, each in kept.items():
                     inner = getattr(each, "__func__", each)
                     if isinstance(inner, types.FunctionType):
@@ -178,39 +184,44 @@ class Originals:
         self.add(value, f"<{name}>", getattr(value, "__module__", "").partition(".")[0])
 
     def repair(self, only: str | None = None) -> list[str]:
-        """Put back what was replaced, in one module or in all; return what it was."""
+        """Put back what was replaced, in one module or in all; return what it was.
+
+        It runs around every part of a test, so a look at what is as it was takes place in C functions alone.
+        """
         changed = []
-        for label, (owner, kept, is_class) in self.spaces.items():
-            if only is not None and label != only:
-                continue
+        for label in self.spaces if only is None else (only,):
+            owner, kept, names = self.spaces[label]
             now = vars(owner)
-            for name, value in kept.items():
-                if now.get(name) is not value and not _is_dynamos(f"{label}.{name}", now.get(name)):
-                    changed.append(f"{label}.{name}")
-                    self._set(owner, name, value, is_class)
-            if is_class and len(now) > len(kept):
-                changed += self._strip(label, owner, kept)
-        for label, function, code, defaults, keywords in self.functions if only is None else ():
-            if function.__code__ is not code:
-                changed.append(label)
-                function.__code__ = code
-            if function.__defaults__ is not defaults or function.__kwdefaults__ is not keywords:
-                changed.append(label)
-                function.__defaults__, function.__kwdefaults__ = defaults, keywords
+            if not all(map(is_, map(now.get, kept), kept.values())):
+                changed += self._put_back(label, owner, kept, names is not None)
+            if names is not None and not names.issuperset(now):
+                changed += self._strip(label, owner, names)
+        for name, values in self.meanings.items() if only is None else ():
+            if not all(map(is_, map(attrgetter(name), self.functions), values)):
+                for label, function, value in zip(self.labels, self.functions, values, strict=True):
+                    if getattr(function, name) is not value:
+                        changed.append(label)
+                        setattr(function, name, value)
         return list(dict.fromkeys(changed))
 
     @staticmethod
-    def _set(owner, name: str, value, is_class: bool) -> None:
-        with contextlib.suppress(TypeError, AttributeError):
-            type.__setattr__(owner, name, value) if is_class else vars(owner).__setitem__(name, value)
+    def _put_back(label: str, owner, kept: dict, is_class: bool) -> list[str]:
+        changed = []
+        for name, value in kept.items():
+            now = vars(owner).get(name)
+            if now is not value and not _is_dynamos(f"{label}.{name}", now):
+                changed.append(f"{label}.{name}")
+                with contextlib.suppress(TypeError, AttributeError):
+                    type.__setattr__(owner, name, value) if is_class else vars(owner).__setitem__(name, value)
+        return changed
 
     @staticmethod
-    def _strip(label: str, owner: type, kept: dict) -> list[str]:
+    def _strip(label: str, owner: type, names: frozenset) -> list[str]:
         """Take away methods that an answer added over those of a base class."""
         changed = []
         for name, value in list(vars(owner).items()):
             inherited = any(name in vars(base) for base in owner.__mro__[1:])
-            if name not in kept and inherited and (callable(value) or hasattr(value, "__get__")):
+            if name not in names and inherited and (callable(value) or hasattr(value, "__get__")):
                 code = getattr(getattr(value, "__func__", value), "__code__", None)
                 if code is None or not code.co_filename.startswith(LIBRARIES):
                     changed.append(f"{label}.{name}")
