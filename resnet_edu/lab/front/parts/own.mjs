@@ -143,7 +143,7 @@ export class OwnNetworks {
     }}><summary>Your networks</summary>
       <p class="rl-key">What you train here stays in this browser, the last ten. Export one to use it in Python: <code>resnet_edu.lab.load_network(file)</code>.</p>
       <ul class="rl-runs rl-own">${this.entries.map((entry) => this.line(entry, current))}</ul>${this.entries.length ? "" : html`<p>None yet: train one to its end, or import a file.</p>`}
-      <label class="rl-button rl-import">Import a file<input class="rl-hidden" type="file" accept=".safetensors" @change=${({ target }) => this.take(target.files[0]).then(() => (target.value = ""))}></label></details>`;
+      <label class="rl-button rl-import">Import a file<input type="file" accept=".safetensors" @change=${({ target }) => this.take(target.files[0]).then(() => (target.value = ""))}></label></details>`;
   }
 
   close() {
