@@ -90,7 +90,7 @@ def spectra(
 def _spectrum(network: torch.nn.Module, images: torch.Tensor, step: int, error: float) -> Spectrum:
     *means, kept = block_spectra(network, images, method="nearest")
     rounded = [[float(f"{value:.3g}") for value in one] for one in means]
-    return Spectrum(step, *rounded, kept=round(kept, 4), test_error=round(error, 2))
+    return Spectrum(step, *rounded, kept=round(kept, 4), test_error=round(error, 1))
 
 
 def load_spectra() -> dict:
