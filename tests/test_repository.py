@@ -16,6 +16,7 @@ import resnet_edu
 COLAB = {
     "torch": "2.11.0", "torchvision": "0.26.0", "numpy": "2.0.2", "matplotlib": "3.10.0", "scikit-learn": "1.6.1",
     "joblib": "1.5.1", "tqdm": "4.67.1", "filelock": "3.20.0",
+    "safetensors": "0.4.2",  # comes with its transformers; any version serves
     "ipywidgets": "7.7.1", "anywidget": "0.9.21",
 }  # fmt: skip
 
