@@ -2,10 +2,12 @@ import hashlib
 import json
 import math
 import multiprocessing
+import operator
 import os
 import subprocess
 import sys
 import time
+import tomllib
 import warnings
 
 import numpy as np
@@ -358,12 +360,16 @@ def test_a_definition_fits_the_package(name):
     from resnet_edu.trials import Trial
 
     one = experiments.load(name)
-    assert len({run.name for run in one.runs}) == len(one.runs) == one.seeds * len(one.cells)
+    grids = tomllib.loads((experiments.FOLDER / f"{name}.toml").read_text(encoding="utf-8")).get("grid", [{}])
+    shared = [grid.pop("seeds", one.seeds) for grid in grids]
+    sizes = [math.prod(len(value) for value in grid.values() if isinstance(value, list)) for grid in grids]
+    assert sum(sizes) == len(one.cells) and max(shared) == one.seeds
+    assert len({run.name for run in one.runs}) == len(one.runs) == sum(map(operator.mul, shared, sizes))
     assert set(one.measure or ()) <= set(MEASURES) and one.title and one.protocol
     data = type("Data", (), {"in_channels": 1, "num_classes": 10, "device": torch.device("meta")})
     trial, config = set(Trial.__dataclass_fields__), set(TrainConfig.__dataclass_fields__)
     with torch.device("meta"):
-        for run in one.runs[: len(one.cells)]:
+        for run in (run for run in one.runs if run.seed == 0):
             network = {k: v for k, v in run.settings.items() if k not in config | {"data", "measure", "log_every"}}
             own = {k: network.pop(k) for k in trial & network.keys()}
             Trial(**own, options=network).build(data)
