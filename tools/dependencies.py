@@ -19,8 +19,8 @@ BANK = f"{PACKAGE}/bank"
 READS = {f"{PACKAGE}.experiments": f"{PACKAGE}/experiments", f"{PACKAGE}.lab": f"{PACKAGE}/lab/recorded"}
 # Sphinx links the lab's front end into pages; no output holds it.
 FRONT = f"{PACKAGE}/lab/front"
-# The course's subcommand imports the course when it is called, and no page calls it.
-IMPORTS_WHEN_CALLED = (f"{PACKAGE}.cli.course",)
+# The course's subcommand and the doctor import the course when they are called, and no page calls them.
+IMPORTS_WHEN_CALLED = (f"{PACKAGE}.cli.course", f"{PACKAGE}.doctor")
 
 
 def checksum(files: Iterable[Path], *more: str) -> str:
