@@ -78,3 +78,14 @@ def train(page, steps):
         arg=steps,
         timeout=60_000,
     )
+
+
+def hide(page, hidden):
+    """Let the page believe that its tab is hidden, or in sight again."""
+    page.evaluate(
+        """(hidden) => {
+          Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )

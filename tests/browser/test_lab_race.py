@@ -4,7 +4,7 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from lab_page import open_lab, static, summary, train  # noqa: F401
+from lab_page import hide, open_lab, static, summary, train  # noqa: F401
 
 from resnet_edu import lab
 
@@ -126,16 +126,12 @@ def test_a_hidden_tab_waits(open_lab):
     page = open_lab(race({"depth": 20}))
     page.locator(".rl-primary").click()
     page.wait_for_function("parseInt(document.querySelector('.rl-at').textContent) > 5")
-    hide = """(hidden) => {
-      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
-      document.dispatchEvent(new Event("visibilitychange"));
-    }"""
-    page.evaluate(hide, True)
+    hide(page, True)
     page.wait_for_timeout(400)
     held = page.locator(".rl-at").inner_text()
     page.wait_for_timeout(400)
     assert page.locator(".rl-at").inner_text() == held
-    page.evaluate(hide, False)
+    hide(page, False)
     page.wait_for_function("n => parseInt(document.querySelector('.rl-at').textContent) > n", arg=int(held.split()[0]))
 
 
