@@ -1,0 +1,79 @@
+"""The bottleneck: solutions."""
+
+import torch
+from torch import nn
+from torch.utils.benchmark import Timer
+
+from resnet_edu import blocks
+from resnet_edu.accounting import multiply_adds
+from resnet_edu.datasets import digits
+from resnet_edu.training import TrainConfig
+from resnet_edu.trials import Trial, run_trial
+
+
+def weights(channels, inner):
+    layers = (
+        nn.Conv2d(channels, inner, 1, bias=False),
+        nn.Conv2d(inner, inner, 3, bias=False),
+        nn.Conv2d(inner, channels, 1, bias=False),
+    )
+    return [layer.weight.numel() for layer in layers]
+
+
+def exercise_1():
+    """T."""
+    eighth, quarter = weights(256, 32), weights(256, 64)
+    return {
+        "ones": eighth[0] + eighth[2],
+        "three": eighth[1],
+        "eighth": sum(eighth),
+        "quarter": sum(quarter),
+        "formula": 25 * 256**2 / 64,
+    }
+
+
+def exercise_2():
+    """T."""
+    narrow, middle, widen = weights(288, 64)  # 64 is two ninths of 288
+    return {"ones": narrow + widen, "three": middle}
+
+
+def exercise_3():
+    """T."""
+    found = {}
+    for images in (1, 32):
+        x = torch.randn(images, 256, 28, 28)
+        seconds = {}
+        for name, block in (
+            ("basic", blocks.BasicBlock(256, 256)),
+            ("bottleneck", blocks.Bottleneck(256, 64)),
+        ):
+            timer = Timer("block(x)", globals={"block": block.eval(), "x": x})
+            with torch.inference_mode():
+                measured = timer.blocked_autorange(min_run_time=2.0)
+            seconds[name] = measured.median
+            found[f"{name}_{images}"] = 1e3 * measured.median / images
+        found[f"factor_{images}"] = seconds["basic"] / seconds["bottleneck"]
+    work = [
+        multiply_adds(block, (256, 28, 28))
+        for block in (blocks.BasicBlock(256, 256), blocks.Bottleneck(256, 64))
+    ]
+    found["work"] = work[0] / work[1]
+    return found
+
+
+def exercise_4(seed):
+    """T."""
+    data, found = digits(), {}
+    for epochs in (4, 8, 16):
+        for kind, name in (("none", "plain"), ("A", "residual")):
+            trial = Trial(
+                38,
+                kind,
+                seed,
+                config=TrainConfig(epochs=epochs),
+                options={"block": "bottleneck"},
+            )
+            error = run_trial(trial, data).last.train_error
+            found[f"{name}_{epochs}"] = error
+    return found

@@ -1,0 +1,76 @@
+"""The degradation problem: solutions."""
+
+from resnet_edu import runs
+from resnet_edu.accounting import parameter_count
+from resnet_edu.datasets import digits
+from resnet_edu.networks import deepened
+from resnet_edu.solutions import seeds
+from resnet_edu.training import TrainConfig, evaluate, train
+from resnet_edu.trials import Trial, run_trial
+
+
+@seeds(5)
+def exercise_1(seed):
+    """T."""
+    data, found = digits(), {}
+    for kind in ("A", "B"):
+        for depth in (8, 20, 32, 56):
+            network = Trial(depth, kind, seed).build(data)
+            found[f"count_{kind.lower()}_{depth}"] = parameter_count(network)
+            cell = runs.load("depth").select(
+                shortcut=kind, depth=depth, seed=seed
+            )
+            error = cell.last("train_error").mean
+            found[f"error_{kind.lower()}_{depth}"] = error
+    found["extra"] = found["count_b_56"] - found["count_a_56"]
+    return found
+
+
+def exercise_2(seed):
+    """T."""
+    data, found = digits(), {}
+    for depth in (20, 56):
+        trial = Trial(depth, "none", seed, config=TrainConfig(epochs=24))
+        outcome = run_trial(trial, data)
+        for epoch in (8, 16, 24):
+            error = outcome.records[epoch - 1].train_error
+            found[f"plain{depth}_{epoch}"] = error
+        short = runs.load("depth").select(
+            shortcut="none", depth=depth, seed=seed
+        )
+        found[f"plain{depth}_short"] = short.last("train_error").mean
+    return found
+
+
+def exercise_3(seed):
+    """T."""
+    data, found = digits(), {}
+    for kind, name in (("none", "plain"), ("A", "residual")):
+        for depth in (8, 20, 56):
+            config = TrainConfig(schedule="constant")
+            outcome = run_trial(Trial(depth, kind, seed, config=config), data)
+            found[f"{name}{depth}_train"] = outcome.last.train_error
+            found[f"{name}{depth}_test"] = outcome.last.test_error
+            usual = runs.load("depth").select(
+                shortcut=kind, depth=depth, seed=seed
+            )
+            for part in ("train", "test"):
+                error = usual.last(f"{part}_error").mean
+                found[f"{name}{depth}_{part}_usual"] = error
+    return found
+
+
+def exercise_4(seed):
+    """T."""
+    data, found = digits(), {}
+    for rate, name in ((0.1, "fast"), (0.001, "slow")):
+        shallow = Trial(8, "none", seed).build(data)
+        list(train(shallow, data, TrainConfig(seed=seed)))
+        deep = deepened(shallow, 56)
+        found["before"] = evaluate(deep, data, data.train)[1]
+        config = TrainConfig(learning_rate=rate, seed=seed)
+        records = list(train(deep, data, config))
+        found[f"{name}_worst"] = max(one.train_error for one in records)
+        found[f"{name}_first"] = records[0].train_error
+        found[f"{name}_last"] = records[-1].train_error
+    return found

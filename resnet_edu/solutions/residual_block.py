@@ -1,0 +1,139 @@
+"""The residual block: solutions."""
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from resnet_edu import blocks
+from resnet_edu.networks import cifar_resnet, initialize
+from resnet_edu.solutions import seeds
+
+
+def stack(shortcut, seed, count):
+    torch.manual_seed(seed)
+    modules = nn.Sequential(
+        *[blocks.BasicBlock(8, 8, shortcut=shortcut) for _ in range(count)]
+    )
+    initialize(modules)
+    return modules
+
+
+def relative_error(modules):
+    x = torch.randn(16, 8, 6, 6).relu()
+    return (modules(x) - x).square().mean() / x.square().mean()
+
+
+def fit(modules, rate, steps=150):
+    optimizer = torch.optim.SGD(modules.parameters(), rate, momentum=0.9)
+    errors = []
+    for _ in range(steps):
+        error = relative_error(modules)
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        errors.append(error.item())
+    return np.array(errors)
+
+
+@seeds(5)
+def exercise_1(seed):
+    """T."""
+    found = {}
+    for count in (1, 3, 6):
+        for name, kind in (("plain", "none"), ("residual", "A")):
+            for rate in (0.3, 0.1, 0.03):
+                errors = fit(stack(kind, seed, count), rate)
+                end = float(np.exp(np.log(errors[-10:]).mean()))
+                found[f"{name}_{count}_{rate}".replace(".", "_")] = end
+    return found
+
+
+@seeds(5)
+def exercise_2(seed):
+    """T."""
+    found = {}
+    for noise in (0.0, 0.05, 0.2):
+        modules = stack("none", seed, 3)
+        for layer in modules.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.dirac_(layer.weight)
+                layer.weight.data += noise * torch.randn_like(layer.weight)
+        errors = fit(modules, 0.1)
+        name = f"noise_{noise}".replace(".", "_")
+        found[f"{name}_start"] = errors[0]
+        found[f"{name}_end"] = float(np.exp(np.log(errors[-10:]).mean()))
+    he = fit(stack("none", seed, 3), 0.1)
+    found["he_start"] = he[0]
+    found["he_end"] = float(np.exp(np.log(he[-10:]).mean()))
+    return found
+
+
+class OneSided(blocks.Shortcut):
+    def forward(self, x):
+        if self.is_identity:
+            return x
+        x = x[:, :, :: self.stride, :: self.stride]
+        extra = self.out_channels - self.in_channels
+        return F.pad(x, [0, 0, 0, 0, 0, extra])  # all zeros behind
+
+
+def one_sided(network):
+    for block in network.blocks:
+        block.downsample.__class__ = OneSided
+    return network.eval()
+
+
+def renamed(state):
+    """Return the weights with the channels in the order of OneSided."""
+    orders = {1: torch.arange(16)}
+    for stage, channels in ((2, 32), (3, 64)):
+        before, quarter = orders[stage - 1], channels // 4
+        behind = torch.arange(channels).roll(-quarter)[channels // 2 :]
+        orders[stage] = torch.cat([before + quarter, behind])
+    found = {}
+    for name, value in state.items():
+        if name.startswith("layer") and value.dim():
+            stage = int(name[5])
+            value = value[orders[stage]]
+            if value.dim() == 4:
+                first = name.split(".")[1:3] == ["0", "conv1"] and stage > 1
+                value = value[:, orders[stage - first]]
+        elif name == "fc.weight":
+            value = value[:, orders[3]]
+        found[name] = value
+    return found
+
+
+def exercise_3():
+    """T."""
+    torch.manual_seed(0)
+    ours = cifar_resnet(20).train()
+    images = torch.randn(64, 3, 32, 32)
+    with torch.no_grad():
+        ours(images)  # statistics that tell the channels apart
+        wanted = ours.eval()(images)
+        theirs = one_sided(cifar_resnet(20))
+        theirs.load_state_dict(ours.state_dict())
+        same = theirs(images)
+        theirs.load_state_dict(renamed(ours.state_dict()))
+        ordered = theirs(images)
+    size = wanted.abs().max()
+    return {
+        "copied": ((same - wanted).abs().max() / size).item(),
+        "renamed": ((ordered - wanted).abs().max() / size).item(),
+    }
+
+
+def exercise_4():
+    """T."""
+    found = {}
+    for name, layers in (
+        ("usual", [blocks.conv1x1(4, 8, stride=2)]),
+        ("averaged", [nn.AvgPool2d(2), blocks.conv1x1(4, 8)]),
+    ):
+        pixels = torch.randn(1, 4, 8, 8, requires_grad=True)
+        nn.Sequential(*layers)(pixels).sum().backward()
+        read = pixels.grad.abs().sum(1) > 0
+        found[name] = 100 * read.float().mean().item()
+    return found
