@@ -24,6 +24,9 @@ STOREYS = {
     "": ("parts", "instruments"),
 }
 
+# Instruments that only ask or look up: a notebook's output leaves out engine and digits, two thirds of its bytes.
+WITHOUT_ENGINE = ("predict", "recall", "progress", "designer", "explorer")
+
 _IMPORT = re.compile(r'^import\s*(?:\{([^}]*)\}|\*\s*as\s+(\w+))\s*from\s*"([^"]+)";?[ \t]*\n?', re.MULTILINE)
 _EXPORT = re.compile(r"^export\s+(?=(?:async\s+)?(?:const|let|class|function\*?)\s+(\w+))", re.MULTILINE)
 _EXPORT_LIST = re.compile(r"\bexport\s*\{([^}]*)\};?(?!\s*from)")
@@ -181,7 +184,8 @@ def inline(name: str) -> str:
     A page that loads the files itself drops them (``INLINE``).
     """
     place = 'M["parts/mount"].shelf.notebook = true;\n'
-    body = join(needed(modules("parts"))) + place + _registered(name) + _stocked() + 'M["parts/mount"].mountAll();\n'
+    stock = "" if name in WITHOUT_ENGINE else _stocked()
+    body = join(needed(modules("parts"))) + place + _registered(name) + stock + 'M["parts/mount"].mountAll();\n'
     text = re.sub(r"</(?=script|style)", r"<\\/", _classic(body))
     return f"<style {_MARK}>{style()}</style><script {_MARK}>{text}</script>"
 
@@ -190,16 +194,18 @@ _MARK = "data-resnet-lab"
 INLINE = re.compile(rf"<(style|script) {_MARK}>.*?</\1>", re.DOTALL)
 
 
-def bundle(*instruments: str) -> str:
-    """Return the front end with ``instruments``, engine and digits as one ES module for anywidget (``{render}``).
+def bundle(*instruments: str, entry: str = "widget") -> str:
+    """Return the front end as one ES module for anywidget (``{render}``, which ``entry`` exports).
 
-    Raises ``ValueError`` for an unknown instrument.
+    With ``instruments`` it holds these, engine and digits; without, what ``entry`` imports. Raises ``ValueError`` for
+    an unknown instrument.
     """
     known = [name.partition("/")[2] for name in modules("instruments")]
     if unknown := [name for name in instruments if name not in known]:
         raise ValueError(f"there is no instrument {unknown[0]!r}; there are {', '.join(known)}")
-    body = join(needed([*modules("parts"), "widget"])) + "".join(map(_registered, instruments)) + _stocked()
-    return f'const M = {{}};\n{body}const {{ render }} = M["widget"];\nexport default {{ render }};\n'
+    parts = modules("parts") if instruments else []
+    body = join(needed([*parts, entry])) + "".join(map(_registered, instruments)) + (_stocked() if instruments else "")
+    return f'const M = {{}};\n{body}const {{ render }} = M["{entry}"];\nexport default {{ render }};\n'
 
 
 def style() -> str:

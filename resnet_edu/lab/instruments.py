@@ -102,11 +102,42 @@ def _explorer(id: str = "explorer"):
     return spectra_figure(found, title(chosen))._repr_html_(), {"id": id, **data, "steps": STEPS}
 
 
+def _recall(name: str, numbers: dict | None = None, id: str | None = None):
+    """Ask a chapter's recall questions (``lab.recall``)."""
+    from resnet_edu.lab.asking import recall_figure
+
+    still, data = recall_figure(name, numbers or {})
+    return still, {"id": id or f"recall-{name.replace('/', '-')}", **data}
+
+
+def _predict(
+    chapter: str, measured: dict | None = None, guess: dict | None = None, numbers: dict | None = None,
+    id: str | None = None,
+):  # fmt: skip
+    """Ask for a guess (``lab.predict``), or show what was ``measured`` beside it (``lab.measured``)."""
+    from resnet_edu.lab.asking import predict_figure
+
+    still, data = predict_figure(chapter, measured, guess, numbers or {})
+    kind = "predict" if measured is None else "measured"
+    return still, {**data, "question": data["id"], "id": id or f"{kind}-{chapter}"}
+
+
+def _progress(id: str = "progress"):
+    """Show what the reader has worked through, and ask again what was missed."""
+    from resnet_edu.lab.asking import progress_figure
+
+    still, data = progress_figure()
+    return still, {"id": id, **data}
+
+
 INSTRUMENTS = {
     "training": _training,
     "race": _race,
     "designer": _designer,
     "explorer": _explorer,
+    "predict": _predict,
+    "recall": _recall,
+    "progress": _progress,
 }
 
 
