@@ -220,13 +220,14 @@ def show(chapter: str) -> None:
     display(
         Markdown(
             "\n\n".join(
-                _fold(one, found.get(str(one.number))) for one in load(chapter)
+                fold(one, found.get(str(one.number))) for one in load(chapter)
             )
         )
     )
 
 
-def _fold(solution: Solution, record: Mapping | None) -> str:
+def fold(solution: Solution, record: Mapping | None) -> str:
+    """Return one solution as a fold of Markdown."""
     kind = "Hint" if solution.is_hint else "Solution"
     parts = [
         f"<details><summary>{kind} for exercise {solution.number}</summary>"

@@ -29,9 +29,9 @@ def exercise_1(seed):
             signals.append(torch.tanh(conv(signals[-1])))
         last = signals[-1]
         (back,) = torch.autograd.grad(last, signals[1], torch.randn_like(last))
-        found[f"{name}_first"] = signals[1].square().mean().sqrt().item()
-        found[f"{name}_last"] = last.square().mean().sqrt().item()
-        found[f"{name}_back"] = back.square().mean().sqrt().item()
+        for place, t in (("first", signals[1]), ("last", last), ("back", back)):
+            size = t.detach().double().square().mean().sqrt().item()
+            found[f"{name}_{place}"] = size
     return found
 
 

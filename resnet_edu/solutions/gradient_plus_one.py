@@ -2,7 +2,7 @@
 
 import torch
 
-from resnet_edu import probes, runs
+from resnet_edu import probes
 from resnet_edu.datasets import digits
 from resnet_edu.solutions import seeds
 from resnet_edu.training import TrainConfig, train
@@ -14,22 +14,20 @@ def fresh(data, kind, depth, seed, **options):
     return probes.recalibrate(network, data.normalize(data.train.images[:512]))
 
 
-@seeds(5)
 def exercise_1(seed):
     """T."""
-    new = runs.load("new-networks").select(
-        normalization="batch", depth=110, seed=seed
-    )
-    kinds = {
-        "plain": {"shortcut": "none"},
-        "residual": {"shortcut": "A", "activation": "post"},
-        "pre": {"activation": "pre"},
-    }
-    found = {}
-    for name, kind in kinds.items():
-        cell = new.select(**kind)
-        found[f"{name}_kept"] = 100 * cell.last("jacobians.kept").mean
-        found[f"{name}_top"] = cell.last("jacobians.product_largest").mean
+    data, found = digits(), {}
+    image = data.normalize(data.train.images[:1])
+    for name, kind, activation in (
+        ("plain", "none", "post"),
+        ("residual", "A", "post"),
+        ("pre", "A", "pre"),
+    ):
+        options = {"activation": activation}
+        network = fresh(data, kind, 110, seed, options=options)
+        values = probes.singular_values(probes.chain_jacobian(network, image))
+        found[f"{name}_kept"] = 100 * (values > 0.01).mean()
+        found[f"{name}_top"] = values[0]
     return found
 
 
