@@ -42,7 +42,12 @@ class MyResNet34(nn.Sequential):
 
 
 def exercise_1():
-    """T."""
+    """Gone are {gone}: the third convolution with its normalisation from every
+    block, and the projection from the first block of the first stage, whose
+    64 channels fit. With weights that tell all layers apart, the logits of
+    this network and of torchvision's differ by {apart} relative to the
+    largest; each has {parameters:n} parameters.
+    """
     from torchvision.models import resnet34, resnet50
 
     torch.manual_seed(0)
@@ -72,7 +77,12 @@ def exercise_1():
 
 
 def exercise_2():
-    """T."""
+    """The stem makes {stem} of 225, for (225 + 6 − 7)/2 = 112, plus 1; the
+    pooling {conv2_x}, and the stages keep or halve it, rounding up:
+    {conv2_x}, {conv3_x}, {conv4_x}, {conv5_x}. An image of 224 pixels gives
+    112, 56, 28, 14 and 7: one pixel more at the input is one more in each
+    map.
+    """
     with torch.device("meta"):
         network = networks.resnet18().eval()
         _, outputs = network(torch.empty(1, 3, 225, 225), return_stages=True)
@@ -81,7 +91,11 @@ def exercise_2():
 
 
 def exercise_3():
-    """T."""
+    """With option A it has {option_a:n} parameters, exactly as many as the plain
+    twin. Option B has {option_b:n}, which is {more:n} more: three projections
+    with C · 2C weights and a scale and a shift for each of 2C channels, for C
+    = 64, 128 and 256, make {expected:n}.
+    """
     with torch.device("meta"):
         count = {
             kind: accounting.parameter_count(
@@ -100,4 +114,11 @@ def exercise_3():
 
 
 def exercise_4():
-    """T."""
+    """`networks.pretrained("resnet50", weights="V2")` fetches the weights once.
+    Load its `state_dict()` into your network, put it into evaluation mode,
+    and give it `trained.transforms(photograph)[None]`; `trained.categories`
+    has the names. Expect the same five classes from both networks, with
+    logits that agree to rounding. If they do not, compare them stage by
+    stage, with weights that tell all layers apart, as in the page. (It takes
+    a connection, so no result stands here.)
+    """

@@ -68,7 +68,11 @@ def check_sides(network):
 
 
 def exercise_3():
-    """T."""
+    """Send a batch through and compare the sides of the maps with those that the
+    paper's design has. For the mend the function below is silent; for the
+    exhibit it raises "{message}". Write the expected sides by hand: computed
+    by the same rule as the network they would share its fault.
+    """
     check_sides(stages((1, 2, 2)))
     try:
         check_sides(stages((2, 1, 1)))
@@ -89,4 +93,10 @@ def exercise_4(seed):
 
 
 def exercise_5():
-    """T."""
+    """A sentence that you trust is the best kind. Say first what would have to
+    be seen if it were false, and choose a measurement that could show it:
+    training error before test error, more than one seed, a control that
+    differs in one thing. "He initialisation is needed for ReLU networks" is a
+    good one to begin with: [what depth buys](depth.ipynb) has the experiment.
+    Whatever comes out, write down for which depths and data it was.
+    """
