@@ -213,7 +213,10 @@ def record(solution: Solution) -> dict:
 
 
 def show(chapter: str) -> None:
-    """Show a chapter's solutions in a page, each folded: text, what was run, and where the numbers are from."""
+    """Show a chapter's solutions in a page, each folded: text, what was run, and where the numbers are from.
+
+    Raises ``ValueError`` for a chapter that has none, ``LookupError`` if one has not been run.
+    """
     from IPython.display import Markdown, display
 
     found = records(chapter)
@@ -229,6 +232,8 @@ def show(chapter: str) -> None:
 def fold(solution: Solution, record: Mapping | None) -> str:
     """Return one solution as a fold of Markdown."""
     kind = "Hint" if solution.is_hint else "Solution"
+    if record is None and not solution.is_hint:
+        raise LookupError(solution.problems(None)[0])
     parts = [
         f"<details><summary>{kind} for exercise {solution.number}</summary>"
     ]

@@ -89,8 +89,8 @@ def exercise_3(seed):
     | 0.3 | {rate_0_3:.1f} |
 
     The small rates move nothing, since with the signal the gradients are
-    tiny; at the largest a run can diverge before the small gradients become
-    larger. One of three seeds just begins to learn at 0.1.
+    tiny; at the largest one run of three diverged. One of three seeds just
+    begins to learn at 0.1.
     """
     data, found = digits(), {}
     for rate in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3):

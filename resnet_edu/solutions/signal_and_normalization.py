@@ -95,7 +95,7 @@ def exercise_3(seed):
 @seeds(5)
 def exercise_4(seed):
     """From the first block's input to the last block's output the variance grows
-    by these factors (geometric means are near the medians):
+    by these factors, median and range of the seeds:
 
     | | no normalisation | batch normalisation |
     |---|---|---|
