@@ -79,7 +79,7 @@ class Progress {
     const asks = [...this.asks.values()];
     return html`<section class="rl rl-questions" aria-label="To look at again"><p class="rl-title">To look at again</p>
         ${asks.length ? asks.map((ask) => ask.view()) : html`<p>No question is due today.</p>`}<p class="rl-key">${this.coming()} What you missed comes back after one day, and after each right answer three, seven and twenty-one days later.</p></section>
-      <section class="rl rl-questions" aria-label="Chapters"><div class="rl-tables" tabindex="0" role="region" aria-label="Progress by chapter"><table class="rl-progress"><caption>Your chapters</caption>
+      <section class="rl rl-questions" aria-label="Chapters"><div class="rl-tables" tabindex="0" role="region" aria-label="Progress by chapter"><table class="rl-chapters"><caption>Your chapters</caption>
         <thead><tr><th scope="col">chapter</th><th scope="col">predicted</th><th scope="col">operated</th><th scope="col">recalled</th></tr></thead>
         <tbody>${this.data.chapters.map((chapter) => this.row(chapter))}</tbody></table></div>
         ${this.messages.view()}<div class="rl-bar">${button("Export", () => saveBytes("resnet-answers.json", exported(), "application/json"), { title: "Save your answers as a file" })}
