@@ -13,6 +13,7 @@ a body is a hint: nothing was run for it.
 
 import ast
 import datetime
+import functools
 import hashlib
 import importlib
 import inspect
@@ -50,14 +51,19 @@ class Solution:
     """One exercise: its function in a chapter's module, and its record."""
 
     def __init__(self, chapter: str, function: Callable, module: ModuleType):
-        self.chapter, self.function, self.module = chapter, function, module
+        self.chapter, self.function = chapter, function
+        # Read once: a file that is edited while it runs must not lend its new
+        # checksum to the old code's numbers.
+        self._script = inspect.getsource(module)
         self.number = int(function.__name__.removeprefix("exercise_"))
         takes_seed = "seed" in inspect.signature(function).parameters
         self.seeds = getattr(function, "seeds", 3) if takes_seed else None
 
     @cached_property
     def _tree(self) -> ast.FunctionDef:
-        return ast.parse(inspect.getsource(self.function)).body[0]
+        name = self.function.__name__
+        tree = ast.parse(self._script).body
+        return next(n for n in tree if getattr(n, "name", None) == name)
 
     @property
     def is_hint(self) -> bool:
@@ -67,7 +73,7 @@ class Solution:
     @cached_property
     def source(self) -> str:
         """The code that is run, without the text, and the helpers it calls."""
-        tree, found = ast.parse(inspect.getsource(self.module)), {}
+        tree, found = ast.parse(self._script), {}
         for node in tree.body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 found[node.name] = node
@@ -79,7 +85,7 @@ class Solution:
                 n.id for n in ast.walk(found[name]) if isinstance(n, ast.Name)
             }
             queue += [n for n in found if n in used and n not in wanted + queue]
-        lines = inspect.getsource(self.module).splitlines()
+        lines = self._script.splitlines()
         return "\n\n\n".join(
             _without_text(found[name], lines)
             for name in found
@@ -90,9 +96,7 @@ class Solution:
     def code(self) -> str:
         """A short checksum of what is run: another text does not change it."""
         imports = [
-            n
-            for n in ast.parse(inspect.getsource(self.module)).body
-            if isinstance(n, ast.Assign)
+            n for n in ast.parse(self._script).body if isinstance(n, ast.Assign)
         ]
         text = ast.dump(ast.parse(self.source)) + "".join(
             map(ast.dump, imports)
@@ -171,6 +175,7 @@ class Solution:
         return PLACE.sub(number, inspect.getdoc(self.function))
 
 
+@functools.cache
 def load(chapter: str) -> list[Solution]:
     """Return a chapter's solutions in order. Raises ``ValueError`` for a chapter that has none."""
     try:

@@ -15,7 +15,13 @@ def fresh(data, kind, depth, seed, **options):
 
 
 def exercise_1(seed):
-    """T."""
+    """At 110 layers plain networks keep {plain_kept:.0f} % of the directions,
+    residual ones {residual_kept:.0f} % and pre-activation ones {pre_kept:.0f}
+    %: about what they keep at 56. What grows with the depth is the largest
+    singular value: {plain_top:s} in the plain networks, {residual_top:s} and
+    {pre_top:s} in the other two. So the plain network stretches the few
+    directions that it keeps more and more.
+    """
     data, found = digits(), {}
     image = data.normalize(data.train.images[:1])
     for name, kind, activation in (

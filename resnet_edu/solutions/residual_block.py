@@ -38,7 +38,20 @@ def fit(modules, rate, steps=150):
 
 @seeds(5)
 def exercise_1(seed):
-    """T."""
+    """Between three and six blocks. Relative error after 150 steps:
+
+    | stack | rate 0.1 | rate 0.03 | rate 0.01 |
+    |---|---|---|---|
+    | residual, 1 block | {residual_1_0_1:s} | {residual_1_0_03:s} | {residual_1_0_01:s} |
+    | residual, 3 blocks | {residual_3_0_1:s} | {residual_3_0_03:s} | {residual_3_0_01:s} |
+    | residual, 4 blocks | {residual_4_0_1:s} | {residual_4_0_03:s} | {residual_4_0_01:s} |
+    | residual, 6 blocks | {residual_6_0_1:s} | {residual_6_0_03:s} | {residual_6_0_01:s} |
+    | plain, 1 block | {plain_1_0_1:s} | – | – |
+    | plain, 3 blocks | {plain_3_0_1:s} | – | – |
+    | plain, 6 blocks | {plain_6_0_1:s} | – | – |
+
+    PATIENT
+    """
     found = {}
     tries = [("plain", "none", count, 0.1) for count in (1, 3, 6)]
     tries += [
@@ -62,7 +75,16 @@ def exercise_1(seed):
 
 @seeds(5)
 def exercise_2(seed):
-    """T."""
+    """It does not start there: batch normalisation stands behind each kernel,
+    subtracts the mean of the rectified input and divides by its deviation. So
+    with kernels that are exactly the identity the relative error is
+    {noise_0_0_start:.2f} at first, where He's start has {he_start:.2f}. But
+    it is near, and training finds the rest: after 150 steps the error is
+    {noise_0_0_end:.4f}, with noise of 0.05 {noise_0_05_end:.4f}, with noise
+    of 0.2 {noise_0_2_end:.2f}, from He's start {he_end:.2f}. A plain stack
+    can learn the identity if it is started close to it; how close, you see in
+    the noise. The residual stack of the page still ends many times lower.
+    """
     found = {}
     for noise in (0.0, 0.05, 0.2):
         modules = stack("none", seed, 3)

@@ -12,7 +12,12 @@ from resnet_edu.trials import Trial, run_trial
 
 
 def exercise_1(seed):
-    """T."""
+    """No lever at all: it ends at {constant:.1f} % training error. The same
+    seeds have {usual:.1f} % with the recipe of the page, {low:.1f} % with a
+    one-cycle schedule that peaks at 0.03, {long:.1f} % with six times the
+    epochs, and {shortcuts:.1f} % with shortcuts. So it resembles the learning
+    rate, the lever that does nothing for plain-56.
+    """
     data, found = digits(), {}
     config = TrainConfig(schedule="constant", learning_rate=0.03)
     outcome = run_trial(Trial(56, "none", seed, config=config), data)
