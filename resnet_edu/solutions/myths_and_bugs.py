@@ -105,11 +105,11 @@ def exercise_4(seed):
     | residual-20 | {short_20:.2f} | {long_20:.2f} | {long_20_test:.1f} |
     | residual-110 | {short_110:.2f} | {long_110:.2f} | {long_110_test:.1f} |
 
-    Mostly it is: with three times the epochs the gap in training error
-    shrinks to little, as time would have it. But residual-20 has then fitted
-    all its images, and in test error the deeper network stays behind with
-    each of the three seeds. So the verdict "depends" stands on these images,
-    and its reason changes: from "not yet" to "nothing left to gain".
+    Mostly it is: with three times the epochs the gap in training error nearly
+    closes for two of three seeds. But residual-20 has then fitted all its
+    images, and in test error the deeper network stays behind with each of the
+    three seeds. So the verdict "depends" stands on these images, and its
+    reason changes: from "not yet" to "nothing left to gain".
     """
     found = {}
     for depth in (20, 110):
