@@ -195,12 +195,17 @@ class Instrument:
     the scripts itself (``resnet_edu.lab.assets.page_scripts``); a notebook's output carries them.
     """
 
-    def __init__(self, name: str, still: str, data: dict):
-        self.name, self.data = name, data
+    def __init__(self, name: str, still: str, data: dict, behind: bool = False):
+        self.name, self.data, self._still = name, data, still
         self.island = (
-            f'<div class="resnet-lab" id="{html.escape(data["id"], quote=True)}" data-instrument="{name}">'
+            f'<div class="resnet-lab" id="{html.escape(data["id"], quote=True)}" data-instrument="{name}"'
+            f"{' data-behind' if behind else ''}>"
             f'<div class="resnet-lab-figure">{still}</div>{data_script(data)}</div>'
         )
+
+    def behind_widget(self) -> "Instrument":
+        """Return the same instrument, which in a notebook shows itself only if the widget below it does not come."""
+        return Instrument(self.name, self._still, self.data, behind=True)
 
     def __str__(self) -> str:
         return self.island

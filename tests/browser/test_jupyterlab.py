@@ -139,6 +139,34 @@ def test_an_instrument_runs_is_saved_and_lives_on_without_a_kernel(page, server,
     exported.close()
 
 
+def test_a_kernels_lab_is_there_in_a_notebook_that_was_not_run_and_in_an_export(page, server, browser):
+    """Its kernel is gone: the same instrument, training in the browser, stands in, and no error."""
+    address, folder = server
+    write(folder, CELLS[1])
+    open_notebook(page, server)
+    run(page, 1)
+    page.wait_for_timeout(1000)
+    assert [lab.is_visible() for lab in page.locator(".rl").all()] == [True]  # the widget alone
+    page.get_by_role("button", name="Train in the kernel").wait_for()
+    save(page)
+    for session in page.request.get(f"{address}api/sessions").json():
+        ask(page, address, "DELETE", f"sessions/{session['id']}")
+    page.reload()
+    page.get_by_role("button", name="Train in this browser").click(timeout=120_000)
+    page.wait_for_function(FINISHED, timeout=120_000)
+    assert not page.get_by_text("Error displaying widget").is_visible()
+    assert not page.get_by_text("Loading widget").is_visible()
+
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", "page.ipynb"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    exported = browser.new_page()
+    exported.goto((folder / "page.html").as_uri())
+    exported.get_by_role("button", name="Train in this browser").click(timeout=60_000)
+    exported.wait_for_function(FINISHED, timeout=120_000)
+    assert not exported.get_by_text("Error displaying widget").is_visible()
+    exported.close()
+
+
 def test_a_kernels_lab_steps_says_when_its_kernel_is_gone_and_goes_when_it_is_run_again(page, server):
     address, folder = server
     write(folder, CELLS[1])

@@ -105,7 +105,7 @@ def test_with_shortcuts_the_answer_forms_step_by_step(open_lab):
     page.evaluate("document.querySelector('.rl-bench select').scrollIntoView()")
     agreed = {}
     for name in ("residual-20", "plain-20"):
-        page.get_by_label("Network").select_option(name)
+        page.locator(".rl-bench select").select_option(name)
         page.get_by_role("button", name="Train this network").click()
         page.wait_for_function("document.querySelectorAll('.rl-answers tbody tr').length === 10", timeout=60_000)
         page.wait_for_function(f"document.querySelector('.rl-holder').textContent.startsWith('{name}: 20 layers')")

@@ -93,7 +93,7 @@ def test_the_cuts_of_pytorch_flatten_as_the_pages_do(digits):
             for module in network.modules():
                 if isinstance(module, torch.nn.Conv2d):
                     module.weight *= factor
-        recalibrate(network, calibration)
+        network = recalibrate(network, calibration)
         raw = {
             name: torch.randn(p.shape, generator=torch.Generator().manual_seed(n)) * 0.2 * (p.dim() > 1)
             for n, (name, p) in enumerate(network.named_parameters())

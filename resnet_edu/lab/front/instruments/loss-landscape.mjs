@@ -19,6 +19,7 @@ const SCALE = [-2, 3]; // decades of the loss in the maps
 const GUESSING = Math.log(10);
 const evenly = (count, reach = 1) => Array.from({ length: count }, (_, n) => reach * ((2 * n) / (count - 1) - 1));
 const TICKS = [[0, "−1"], [0.5, "0"], [1, "1"]];
+const times = (factor) => `× ${Number(factor.toPrecision(3))}`;
 const offer = (name, depth, shortcut, steps) => ({ name, label: name, config: { depth, shortcut, steps, test_every: 50 } });
 
 class Landscape {
@@ -112,7 +113,7 @@ class Landscape {
     const ends = ({ raw, filter }) => [raw, filter].map((values) => say((values[0] + values.at(-1)) / 2));
     const [[before, fixed], [raw, filter]] = [ends(base), ends(now)];
     if (now.factor === 1) return `At the ends of the cuts the loss is ${before} with plain steps and ${fixed} with filter-normalised ones. Move the slider.`;
-    return `All filters × ${say(now.factor)}: at the ends of the plain cut the loss went from ${before} to ${raw}, of the filter-normalised one from ${fixed} to ${filter}. The function is the same: no logit moved by more than ${say(this.apart())}.`;
+    return `All filters ${times(now.factor)}: at the ends of the plain cut the loss went from ${before} to ${raw}, of the filter-normalised one from ${fixed} to ${filter}. The function is the same: no logit moved by more than ${say(this.apart())}.`;
   }
 
   mapWords(loss, side) {
@@ -124,7 +125,7 @@ class Landscape {
 
   cuts() {
     const { base, now } = this;
-    const chart = (title, key) => logChart(title, "step", [[base[key], 0, now === base ? "× 1" : "× 1 "], ...(now === base ? [] : [[now[key], 3, `× ${say(now.factor)}`]])], TICKS);
+    const chart = (title, key) => logChart(title, "step", [[base[key], 0, times(1)], ...(now === base ? [] : [[now[key], 3, times(now.factor)]])], TICKS);
     return html`<div class="rl-columns rl-card">${chart("Plain steps", "raw")}${chart("Filter-normalised steps", "filter")}</div>
       <p class="rl-key">Training loss (nats, logarithmic; the line marks 1) on ${IMAGES} images along one random direction. A plain step of 1 is as long as the weights at × 1, whatever the slider says; a filter-normalised one is as long as each filter. Statistics taken anew from 512 training images.</p>`;
   }
@@ -151,10 +152,10 @@ class Landscape {
 
   view() {
     const { bench, messages, base, now } = this;
-    const figures = () => (base ? table("Training loss along the two cuts", ["Step", "plain, × 1", `plain, × ${say(now.factor)}`, "filter-normalised, × 1", `filter-normalised, × ${say(now.factor)}`],
+    const figures = () => (base ? table("Training loss along the two cuts", ["Step", "plain, × 1", `plain, ${times(now.factor)}`, "filter-normalised, × 1", `filter-normalised, ${times(now.factor)}`],
       evenly(POINTS).map((step, n) => [step.toFixed(1), ...[base.raw, now.raw, base.filter, now.filter].map((values) => say(values[n]))])) : "");
     return html`<div class="rl" role="group" aria-label="The loss around a network">${bench.view()}${messages.view()}
-      ${slider("Multiply all filters by", { low: -3, high: 4, step: 0.25, now: this.power, words: say(2 ** this.power), disabled: !base || Boolean(this.control), move: (power) => { this.power = power; this.settle(); } })}
+      ${slider("Multiply all filters by", { low: -3, high: 4, step: 0.25, now: this.power, words: times(2 ** this.power), disabled: !base || Boolean(this.control), move: (power) => { this.power = power; this.settle(); } })}
       <output class="rl-summary" aria-live="off"><strong>${this.words()}</strong></output>${base ? this.cuts() : ""}${this.maps()}
       ${folded("Figures as tables", this.open, (open) => { this.open = open; this.redraw(); }, figures)}${bench.networks.view(bench.holder.own?.id)}${messages.live()}</div>`;
   }

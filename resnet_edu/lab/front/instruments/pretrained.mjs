@@ -120,7 +120,7 @@ class Pretrained {
 
   view() {
     const { bench, messages, field, runs } = this;
-    const spec = { steps: STEPS, cursor: null, fronts: 2, bands: ["tuned", "scratch"].map((way) => runs.filter((run) => run.way === way)) };
+    const spec = { steps: STEPS, cursor: null, fronts: 2, bands: ["tuned", "scratch"].map((way) => runs.filter((run) => run.way === way)).filter((group) => group.length > 1) };
     const groups = Object.entries(WAYS).map(([way, name]) => ({ name, values: this.ends(way), style: STYLES[way] }));
     const begun = groups.some(({ values }) => values.length);
     return html`<div class="rl" role="group" aria-label="Fine-tuning beside training from scratch">${bench.view()}${messages.view()}${this.settings()}
