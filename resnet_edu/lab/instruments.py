@@ -120,12 +120,12 @@ def _loss_landscape(id: str = "loss-landscape"):
         first, *_ = found = list(cell)
         surfaces = [landscape.recorded(record) for record in found]
         loss = surfaces[0].loss[::2, ::2]
-        steps = np.clip(np.round(40 * (np.log10(np.clip(loss, 1e-3, 1e3)) + 3)), 0, 240).astype(np.uint8)
+        steps = np.round(25 * (np.log10(np.clip(loss, 1e-3, 1e7)) + 3)).astype(np.uint8)
         text = base64.b64encode(steps.tobytes()).decode()
         maps.append({"name": name, "side": len(loss), "seed": first["seed"], "loss": text})
         near = mean_sd([landscape.not_convex(one, within=0.5) for one in surfaces])
         rows.append((name, mean_sd(cell.last("surface.low").values), near, len(cell)))
-    note = f"recorded {first['started'][:10]}, {first['device']}."
+    note = f"every second point of the map that was recorded {first['started'][:10]}, {first['device']}."
     table = Table(
         ("network", "below guessing (%)", "not convex within ½ (%)", "seeds"), rows,
         f"Maps of the training loss around recorded networks, mean ± standard deviation. {bank.source(cells)}",

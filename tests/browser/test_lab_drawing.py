@@ -15,11 +15,11 @@ COUNTED = "!document.querySelector('.rl-answers').textContent.includes('…')"
 
 
 def cells_of(strokes):
-    """Crop, scale to 32 rows (24 columns at most), centre, draw with a pen of radius 2, count cells of 4x4."""
+    """Crop, scale to 32 rows (24 columns at most), centre, draw with a pen of radius 2.4, count cells of 4x4."""
     points = np.array([point for stroke in strokes for point in stroke], float)
     low, high = points.min(0), points.max(0)
     with np.errstate(divide="ignore"):
-        room = np.array([20, 28]) / (high - low)
+        room = np.array([19.2, 27.2]) / (high - low)
     scale = np.array([room.min(), min(room[1], 2 * room.min())]) if np.isfinite(room.min()) else np.ones(2)
     pixels = np.stack(np.meshgrid(np.arange(32) + 0.5, np.arange(32) + 0.5), -1)  # (row, column, (x, y))
     inked = np.zeros((32, 32), bool)
@@ -28,7 +28,7 @@ def cells_of(strokes):
         for start, end in zip(placed, placed[1:] or placed, strict=False):
             way = end - start
             along = ((pixels - start) @ way / (way @ way)).clip(0, 1) if way.any() else np.zeros((32, 32))
-            inked |= ((pixels - start - along[..., None] * way) ** 2).sum(-1) <= 4
+            inked |= ((pixels - start - along[..., None] * way) ** 2).sum(-1) <= 2.4**2
     return inked.reshape(8, 4, 8, 4).sum((1, 3)).ravel().tolist()
 
 

@@ -37,9 +37,9 @@ class Drawing {
     this.examples = data.examples.map(({ label, pixels }) => ({ label, image: Array.from(pixels, (letter) => parseInt(letter, 17)) }));
     Object.assign(this, { redraw, ...this.examples[0], example: 0, on: [], shown: 1, seen: null, agreed: null, wanted: 0, done: 0, busy: false });
     this.bench = new Bench({ tools, messages: this.messages, redraw, changed: (holder) => this.begin(holder),
-      offers: [offer("residual-8", 8, "A", 100), offer("residual-20", 20, "A", 300), offer("plain-20", 20, "none", 300), offer("plain-56", 56, "none", 300), offer("residual-56", 56, "A", 300)] });
+      offers: [offer("residual-8", 8, "A", 200), offer("residual-20", 20, "A", 300), offer("plain-20", 20, "none", 300), offer("plain-56", 56, "none", 300), offer("residual-56", 56, "A", 300)] });
     this.screen = show(el, () => this.view());
-    this.leave = inSight(el, () => this.bench.ready()); // a tenth of a second for the smallest
+    this.leave = inSight(el, () => this.bench.ready()); // a fifth of a second for the smallest
   }
 
   async begin() {

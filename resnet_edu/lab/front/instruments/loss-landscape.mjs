@@ -26,7 +26,7 @@ class Landscape {
   constructor(el, data, tools) {
     const redraw = () => this.screen?.redraw();
     this.messages = new Messages(redraw);
-    const recorded = data.recorded.map(({ loss, ...rest }) => ({ ...rest, loss: Array.from(atob(loss), (letter) => 10 ** (letter.charCodeAt(0) / 40 - 3)) }));
+    const recorded = data.recorded.map(({ loss, ...rest }) => ({ ...rest, loss: Array.from(atob(loss), (letter) => 10 ** (letter.charCodeAt(0) / 25 - 3)) }));
     Object.assign(this, { redraw, data, recorded, beside: recorded.at(-1), power: 0, base: null, now: null, busy: false, map: null, pair: 0, control: null, open: false });
     this.bench = new Bench({ tools, messages: this.messages, redraw, changed: () => this.begin(), fits: ({ normalization }) => normalization === "batch",
       offers: [offer("residual-8", 8, "A", 100), offer("residual-20", 20, "A", 300), offer("plain-20", 20, "none", 300), offer("residual-56", 56, "A", 300), offer("plain-56", 56, "none", 300)] });
@@ -140,7 +140,7 @@ class Landscape {
     const { map, control, beside } = this;
     const { state, config } = this.bench.holder;
     const seconds = secondsFor([{ ...config, steps: (SIDE * SIDE * IMAGES) / config.batch_size / 3, test_every: Infinity }]);
-    return html`<p class="rl-title rl-details">A map<small>two random directions, filter-normalised, ${SIDE} × ${SIDE} points</small></p>
+    return html`<div class="rl-details"><p class="rl-title">A map<small>two random directions, filter-normalised, ${SIDE} × ${SIDE} points</small></p></div>
       <div class="rl-bar">${control ? html`${button("■ Stop", () => control.abort(), { running: true })}${progressBar(map.done / map.loss.length, `${map.done} of ${map.loss.length} points`)}`
     : button(`▶ Draw the map of this network (${sayTime(seconds)})`, () => this.draw(), { disabled: state !== "ready" || this.busy })}
       ${map && !control ? button("Another pair of directions", () => { this.pair++; this.draw(); }, { disabled: state !== "ready" || this.busy }) : ""}
@@ -155,7 +155,7 @@ class Landscape {
     const figures = () => (base ? table("Training loss along the two cuts", ["Step", "plain, × 1", `plain, ${times(now.factor)}`, "filter-normalised, × 1", `filter-normalised, ${times(now.factor)}`],
       evenly(POINTS).map((step, n) => [step.toFixed(1), ...[base.raw, now.raw, base.filter, now.filter].map((values) => say(values[n]))])) : "");
     return html`<div class="rl" role="group" aria-label="The loss around a network">${bench.view()}${messages.view()}
-      ${slider("Multiply all filters by", { low: -3, high: 4, step: 0.25, now: this.power, words: times(2 ** this.power), disabled: !base || Boolean(this.control), move: (power) => { this.power = power; this.settle(); } })}
+      <div class="rl-sliders">${slider("Multiply all filters by", { low: -3, high: 4, step: 0.25, now: this.power, words: times(2 ** this.power), disabled: !base || Boolean(this.control), move: (power) => { this.power = power; this.settle(); } })}</div>
       <output class="rl-summary" aria-live="off"><strong>${this.words()}</strong></output>${base ? this.cuts() : ""}${this.maps()}
       ${folded("Figures as tables", this.open, (open) => { this.open = open; this.redraw(); }, figures)}${bench.networks.view(bench.holder.own?.id)}${messages.live()}</div>`;
   }

@@ -128,7 +128,7 @@ class Pretrained {
       ${field.running ? "" : button("Three more seeds", () => this.more(), { main: begun, disabled: !this.source || this.seeds > 9, title: "Other labels, other weights from scratch, another classifier" })}</div>
       <output class="rl-summary" aria-live="off"><strong>${this.words()}</strong></output>
       ${curvePanels(this.words(), (box, kind) => drawCurves(box, runs, { ...spec, ...kind }))}${curveKey}
-      ${begun ? html`<p class="rl-title rl-details">Test error at the end<small>every seed a point, the stroke their mean</small></p>${dots("Test error at the end", groups)}` : ""}
+      ${begun ? html`<div class="rl-details"><p class="rl-title">Test error at the end<small>every seed a point, the stroke their mean</small></p></div>${dots("Test error at the end", groups)}` : ""}
       <p class="rl-key">Solid: fine-tuned from the network above, with a new classifier. Dashed: the same architecture from scratch. Equal labels, batches of 20 and a rate of 0.03 for both; 360 test pictures.</p>
       ${folded("Figures as tables", this.open, (open) => { this.open = open; this.redraw(); }, () => errorTable(runs, ({ way }) => WAYS[way]))}${bench.networks.view(bench.holder.own?.id)}${messages.live()}</div>`;
   }
