@@ -7,8 +7,9 @@ import { panel } from "./controls.mjs";
 import { power } from "./numbers.mjs";
 import { drawn, html } from "./ui.mjs";
 
-/** "on", "off" or "mixed": how a run is drawn in every view. */
+/** "on", "off" or "mixed": how a run is drawn in every view; `run.style` overrules its shortcuts. */
 export const styleOf = (run, step) => {
+  if (run.style) return run.style;
   const on = connections(run.config, step);
   return !on.some(Boolean) ? "off" : on.every(Boolean) ? "on" : "mixed";
 };

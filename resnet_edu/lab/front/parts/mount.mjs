@@ -63,10 +63,44 @@ async function mountOne(el) {
   }
 }
 
+const PATIENCE = 4000; // milliseconds for a widget to come
+
+/**
+ * In a notebook a live widget may come in the output below: it is shown alone. Where it does not come (no kernel, not run
+ * since the notebook was opened, an export) the instrument takes its place.
+ */
+function standIn(el) {
+  const here = el.closest(".jp-OutputArea-child, .output_area"); // JupyterLab, Notebook 7 and exports; nbclassic
+  const until = performance.now() + PATIENCE;
+  el.style.display = "none";
+  const look = () => {
+    const below = here?.nextElementSibling;
+    const live = [...(below ?? document).querySelectorAll(".rl, .widget-vbox")].some((one) => !one.closest(".resnet-lab"));
+    const failed = /Error displaying|not found/.test(below?.textContent ?? "");
+    if (live) el.style.display = "none";
+    else if ((failed || performance.now() > until) && el.style.display) {
+      el.style.display = "";
+      if (below) below.style.display = "none";
+      if (!("mounted" in el.dataset)) {
+        el.dataset.mounted = "";
+        mountOne(el);
+      }
+    }
+    if (below && live) below.style.display = "";
+    if (el.isConnected && performance.now() < until + 60000) setTimeout(look, live ? 1000 : 200);
+  };
+  look();
+}
+
 /** Mount every instrument of the page that is not mounted yet; one that fails keeps its figure and says why. */
 export function mountAll() {
   for (const el of document.querySelectorAll(".resnet-lab:not([data-mounted])")) {
     if (!shelf.base && !Object.hasOwn(shelf.instruments, el.dataset.instrument)) continue; // its script comes later
+    if (shelf.notebook && "behind" in el.dataset) {
+      if (!("waits" in el.dataset)) standIn(el);
+      el.dataset.waits = "";
+      continue;
+    }
     el.dataset.mounted = "";
     mountOne(el);
   }
