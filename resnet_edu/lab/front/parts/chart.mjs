@@ -36,11 +36,11 @@ const smooth = (frames, key) => { // a running mean of the noisy batches, over a
 };
 const testedOf = (run, key) => run.frames.filter((frame) => frame[key] !== undefined).map((frame) => [frame.step, frame[key]]);
 
-const textAt = (x, y, text, anchor = "middle") => `<text x="${x}" y="${y}" dy=".35em" text-anchor="${anchor}">${text}</text>`;
-const lineAt = (kind, x1, x2, y1, y2) => `<line class="rl-${kind}" x1="${x1}" x2="${x2}" y1="${y1}" y2="${y2}"/>`;
-const level = (left, right, y, text) => lineAt("grid", left, right, y, y) + textAt(left - 6, y, text, "end");
-const widthOf = (box) => Math.max(240, box.clientWidth);
-function put(box, width, height, marks) {
+export const textAt = (x, y, text, anchor = "middle") => `<text x="${x}" y="${y}" dy=".35em" text-anchor="${anchor}">${text}</text>`;
+export const lineAt = (kind, x1, x2, y1, y2) => `<line class="rl-${kind}" x1="${x1}" x2="${x2}" y1="${y1}" y2="${y2}"/>`;
+export const level = (left, right, y, text) => lineAt("grid", left, right, y, y) + textAt(left - 6, y, text, "end");
+export const widthOf = (box) => Math.max(240, box.clientWidth);
+export function put(box, width, height, marks) {
   const text = `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" aria-hidden="true">${marks}</svg>`;
   if (box.marks !== text) box.innerHTML = box.marks = text;
 }
