@@ -33,7 +33,7 @@ function drawLesions(box, series) {
     const at = errors.map((value, n) => [x(n, errors.length), y(value)]);
     const point = ([px, py]) => (style === "on" ? `<circle cx="${px}" cy="${py}" r="3"/>` : `<rect x="${px - 3}" y="${py - 3}" width="6" height="6"/>`);
     marks += `<g class="rl-run rl-${style}${faint ? " rl-thin" : " rl-front"}"><path class="rl-test" d="M${at.map((one) => one.join(" ")).join("L")}"/>`
-      + `<path class="rl-train" d="M${left} ${y(intact)}H${left + w}"/>${faint ? "" : at.map(point).join("")}</g>`;
+      + `<path class="rl-intact" d="M${left} ${y(intact)}H${left + w}"/>${faint ? "" : at.map(point).join("")}</g>`;
     marks += `<text class="rl-label${faint ? "" : " rl-front"}" x="${left + w + 6}" y="${y(errors.at(-1))}" dy=".35em">${name}</text>`;
   }
   put(box, width, height, marks);
@@ -155,7 +155,7 @@ class ManyPaths {
   }
 
   state(lane) {
-    const out = lane.off.size ? `${count(lane.off.size, "branch").replace("branchs", "branches")} out` : lane.order?.some((number, n) => number !== n + 1) ? "swapped" : "intact";
+    const out = lane.off.size ? `${count(lane.off.size, "block")} out` : lane.order?.some((number, n) => number !== n + 1) ? "swapped" : "intact";
     return `${lane.label}, ${out}: test error ${percent(lane.now)} %`;
   }
 
@@ -182,7 +182,7 @@ class ManyPaths {
     const stages = [1, 2, 3].map((stage) => lane.blocks?.filter((block) => block.stage === stage) ?? []);
     const block = ({ number }) => html`<button type="button" role="switch" class="rl-block rl-lesion" aria-checked=${!lane.off.has(number)} ?data-chosen=${lane.from === number}
       aria-label="Branch of block ${number}" title=${lane.lesions.fresh ? `alone out: ${percent(lane.lesions[KINDS[Number(this.fresh)]].errors[number - 1])} % test error` : nothing}
-      @click=${() => this.tap(lane, number)}><span>${lane.order?.[number - 1] ?? number}</span></button>`;
+      @click=${() => this.tap(lane, number)}><span class="rl-lesion-box">${lane.order?.[number - 1] ?? number}</span></button>`;
     const { stored } = lane.lesions;
     return panel(lane.label, `${lane.now === null ? "…" : `${percent(lane.now)} % test error`}${stored ? `, intact ${percent(stored.intact)} %` : ""}`, html`
       <div class="rl-network" style="--blocks:${Math.min(9, stages[0].length || 1)}">${stages.map((blocks) => html`<div class="rl-stage"><div class="rl-row">${blocks.map(block)}</div></div>`)}</div>`);

@@ -98,7 +98,7 @@ class Lottery {
   curves() {
     const mine = [...this.field.runs.values()].filter(({ frames }) => frames.length);
     const runs = mine.length ? mine.map((run) => ({ ...run, thin: true, label: "" })) : this.recordings.map((run) => ({ ...run, label: `seed ${run.config.seed}` }));
-    const spec = { ...ERROR, top: 20, ticks: [0, 5, 10, 15, 20], chance: 20, steps: this.config.steps, cursor: null };
+    const spec = { ...ERROR, top: 20, ticks: [0, 5, 10, 15, 20], chance: null, steps: this.config.steps, cursor: null };
     return html`${chart(`Test error over the steps, ${count(runs.length, "run")}, cut off at 20 %. ${this.summary()}`, (box) => drawCurves(box, runs, spec))}${curveKey}`;
   }
 
