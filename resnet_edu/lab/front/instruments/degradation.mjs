@@ -3,7 +3,7 @@
 import { chart, level, lineAt, put, textAt, widthOf } from "../parts/chart.mjs";
 import { DEFAULTS } from "../parts/config.mjs";
 import { button, scrub, select } from "../parts/controls.mjs";
-import { Field } from "../parts/field.mjs";
+import { Field, settled } from "../parts/field.mjs";
 import { KEYS } from "../parts/guess.mjs";
 import { Messages } from "../parts/messages.mjs";
 import { count, percent, say } from "../parts/numbers.mjs";
@@ -97,7 +97,7 @@ class Degradation {
   }
 
   ended() {
-    if (!this.field.running) this.messages.announce(this.summary());
+    if (settled(this.field)) this.messages.announce(this.summary());
     this.redraw();
   }
 

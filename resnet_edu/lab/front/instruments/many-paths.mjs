@@ -45,22 +45,25 @@ class ManyPaths {
     const messages = new Messages(redraw);
     Object.assign(this, { data, messages, redraw, config: { ...DEFAULTS, depth: 20, ...data.config }, lanes: new Map(), fresh: false, swapping: false, open: false, work: null, line: Promise.resolve() });
     const offers = Object.entries(TWINS).map(([name, { shortcut }]) => ({ name, label: `${name}-${this.config.depth}`, config: { ...this.config, shortcut } }));
-    this.bench = new Bench({ tools, messages, redraw, offers, together: true, changed: () => this.arrived() });
+    const arrived = () => {
+      this.arrived();
+      redraw();
+    };
+    this.bench = new Bench({ tools, messages, redraw: arrived, offers, together: true });
     this.field = new Field({ tools, messages, redraw, after: (ask) => study(ask), done: () => this.redraw() });
     this.screen = show(el, () => this.view());
   }
 
   /** A lane for each network that is ready: the twins, or the reader's own. */
   arrived() {
-    for (const holder of this.bench.holders.values()) {
-      if (holder.state !== "ready") this.lanes.delete(holder.name);
-      else if (this.lanes.get(holder.name)?.run !== holder.run) {
-        const lane = { name: holder.name, label: holder.label, config: holder.config, run: holder.run, off: new Set(), order: null, now: null, lesions: {}, votes: {}, asked: 0, from: null };
-        this.lanes.set(holder.name, lane);
-        this.study(lane);
-      }
+    const { holders } = this.bench;
+    for (const name of this.lanes.keys()) if (holders.get(name)?.run !== this.lanes.get(name).run) this.lanes.delete(name);
+    for (const { name, label, config, run, state } of holders.values()) {
+      if (state !== "ready" || this.lanes.has(name)) continue;
+      const lane = { name, label, config, run, off: new Set(), order: null, now: null, lesions: {}, votes: {}, asked: 0, from: null };
+      this.lanes.set(name, lane);
+      this.study(lane);
     }
-    this.redraw();
   }
 
   ask(lane, question, settings, more) {
@@ -85,7 +88,6 @@ class ManyPaths {
   /** Take each branch out in turn, with both kinds of statistics. */
   study(lane) {
     return this.long(`Each branch of ${lane.label} is out in turn …`, async (signal) => {
-      await this.ask(lane, "keep");
       Object.assign(lane, await this.ask(lane, "describe"));
       for (const kind of KINDS) lane.lesions[kind] = await this.ask(lane, "lesions", { fresh: kind === "fresh" }, { signal });
       await this.look(lane);

@@ -3,7 +3,7 @@
 import { ERROR, chart, curveKey, drawCurves } from "../parts/chart.mjs";
 import { DEFAULTS } from "../parts/config.mjs";
 import { button, toggle } from "../parts/controls.mjs";
-import { Field } from "../parts/field.mjs";
+import { Field, settled } from "../parts/field.mjs";
 import { Messages } from "../parts/messages.mjs";
 import { count, percent } from "../parts/numbers.mjs";
 import { unpackAll } from "../parts/record.mjs";
@@ -43,7 +43,7 @@ class Lottery {
   }
 
   ended() {
-    if (!this.field.running) this.messages.announce(this.summary());
+    if (settled(this.field)) this.messages.announce(this.summary());
     this.redraw();
   }
 

@@ -3,7 +3,7 @@
 import { ERROR, chart, curveKey, drawCurves } from "../parts/chart.mjs";
 import { DEFAULTS } from "../parts/config.mjs";
 import { button, select } from "../parts/controls.mjs";
-import { Field } from "../parts/field.mjs";
+import { Field, settled } from "../parts/field.mjs";
 import { Messages } from "../parts/messages.mjs";
 import { count, percent } from "../parts/numbers.mjs";
 import { unpackAll } from "../parts/record.mjs";
@@ -90,7 +90,7 @@ class Beat {
 
   ended(run) {
     if (run.key.includes("seed")) {
-      if (!this.field.running) this.messages.announce(this.verdict());
+      if (settled(this.field)) this.messages.announce(this.verdict());
     } else if (run.state === "done" || run.state === "failed") {
       this.tries.push(run);
       const error = run.state === "done" ? trainingError(run) : Infinity;
@@ -168,7 +168,7 @@ class Beat {
   }
 
   points() {
-    const found = [["try", "your best try", "off"], ["target", "shortcuts, as recorded", "on"], ["twin", "your levers and shortcuts", "on"]].map(([name, text, style]) => ({ name: text, style, values: this.seeds(name) }));
+    const found = [["try", "your best try", "off"], ["target", "with shortcuts", "on"], ["twin", "levers and both", "on"]].map(([name, text, style]) => ({ name: text, style, values: this.seeds(name) }));
     if (!found[1].values.length) return nothing;
     return html`${dots("Training error", found, { unit: " %", low: 0, high: 100 })}<p class="rl-key">${found.map(({ name, values }) => `${name}: ${sayMean(values)}`).join("; ")}.</p>`;
   }
