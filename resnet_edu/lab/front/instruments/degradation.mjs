@@ -144,7 +144,7 @@ class Degradation {
   }
 
   summary() {
-    if (!this.seeds) return this.begun ? `The race is on: wrong answers over the last 44 steps.` : `Guess first: how many of its own training images will each network misread after ${count(this.config.steps)}?`;
+    if (!this.seeds) return this.begun ? this.field.running ? "The race is on: wrong answers over the last 44 steps." : "Not all eight have ended: race on, or guess anew." : `Guess first: how many of its own training images will each network misread after ${count(this.config.steps)}?`;
     const list = (shortcut) => CELLS.filter((cell) => cell.shortcut === shortcut).map((cell) => percent(statistics(this.errors(cell)).mean)).join(", ");
     const off = CELLS.reduce((sum, cell) => sum + Math.abs(this.guess[cell.key] - statistics(this.errors(cell)).mean), 0) / CELLS.length;
     return `Training error at 8, 20, 32 and 56 layers: ${list("none")} % without shortcuts, ${list("A")} % with them (${this.seeds > 1 ? "means of " : ""}${count(this.seeds, "seed")}). Your guesses were ${off.toFixed(0)} points off on average.`;

@@ -198,14 +198,15 @@ class ManyPaths {
     return rows.length ? table(`Test error in percent: a vote of ${MEMBERS} sub-networks, each block in or out by a coin`, ["Network", "Whole", "One alone, median", "Vote"], rows) : nothing;
   }
 
+  /** The next seeds that neither the bench nor the field has used. */
   moreJobs() {
-    const have = 1 + this.field.runs.size / 2;
-    return nextSeeds(this.config, have).flatMap((config) => Object.entries(TWINS).map(([name, { shortcut }]) => ({ key: `${name}-${config.seed}`, config: { ...config, shortcut } })));
+    const used = [this.lanes.get("plain"), ...[...this.field.runs.values()].filter(({ result }) => result)].map(({ config }) => config.seed);
+    return nextSeeds({ ...this.config, seed: Math.max(...used) }, 1).flatMap((config) => Object.entries(TWINS).map(([name, { shortcut }]) => ({ key: `${name}-${config.seed}`, config: { ...config, shortcut } })));
   }
 
   seeds() {
     if (!Object.keys(TWINS).every((name) => this.lanes.get(name)?.lesions.fresh)) return nothing;
-    const found = (name, pick) => [this.lanes.get(name).lesions, ...[...this.field.runs.values()].filter(({ key, result }) => result && key.startsWith(name)).map(({ result }) => result)].map(pick);
+    const found = (name, pick) => [this.lanes.get(name).lesions, ...[...this.field.runs.values()].filter(({ key, result, config }) => result && key.startsWith(name) && config.seed !== this.lanes.get(name).config.seed).map(({ result }) => result)].map(pick);
     const groups = Object.entries(TWINS).flatMap(([name, { style }]) => KINDS.map((kind) => ({ name: `${name}, ${kind}`, style, values: found(name, (one) => mean(one[kind].errors)) })));
     const more = groups[0].values.length > 1;
     return html`<div class="rl-bar rl-actions">${this.field.bar("Three more seeds", () => this.moreJobs())}</div>

@@ -33,8 +33,8 @@ class Lottery {
 
   /** The first seed and five more, then three more at a press. */
   jobs() {
-    const have = this.field.runs.size;
-    const configs = have ? nextSeeds(this.config, have) : [this.config, ...nextSeeds(this.config, 1, TICKETS - 1)];
+    const have = this.drawn.length;
+    const configs = have < TICKETS ? nextSeeds(this.config, 0, TICKETS) : nextSeeds(this.config, have);
     return configs.map((config) => ({ key: String(config.seed), config }));
   }
 
@@ -82,7 +82,7 @@ class Lottery {
     const bet = html`<label class="rl-scrub"><span>Your guess, points apart</span><input type="range" min="0" max="10" step="0.1" aria-label="Guessed distance of the best and the worst run, in points"
       aria-valuetext="${this.guess.toFixed(1)} points" ?disabled=${begun} ${value(String(this.guess))} @input=${({ target }) => { this.guess = Number(target.value); this.redraw(); }}><span class="rl-at">${this.guess.toFixed(1)}</span></label>`;
     return html`<div class="rl" role="group" aria-label="The lottery: one program, many seeds"><p class="rl-title">residual-${this.config.depth}, one recipe<small>test error on 360 digits</small></p>
-      ${bet}<div class="rl-bar rl-actions">${this.field.bar(begun ? "Three more seeds" : `Train ${TICKETS} seeds`, () => this.jobs())}
+      ${bet}<div class="rl-bar rl-actions">${this.field.bar(drawn.length >= TICKETS ? "Three more seeds" : `Train ${TICKETS} seeds`, () => this.jobs())}
       ${toggle("Report the best step", this.best, () => this.pick())}${button("Guess anew", () => { this.field.forget(); this.best = false; this.redraw(); }, { disabled: !begun || this.field.running })}</div>
       ${this.messages.view()}<output class="rl-summary" aria-live="off"><strong>${this.summary()}</strong> <span class="rl-soft">${this.source()}</span></output>
       ${drawn.length > 1 ? this.points(drawn) : nothing}${this.curves()}

@@ -19,7 +19,7 @@ const LEVERS = { // name in a configuration: what may be chosen
   learning_rate: ["Learning rate", [0.001, 0.003, 0.01, 0.03, 0.1, 0.3].map((rate) => [rate, String(rate)])],
   steps: ["Steps", []],
   normalization: ["Batch norm", [["batch", "on"], ["none", "off"]]],
-  identity_start: ["First weights", [[null, "He’s"], [0.3, "identity + 0.3 of He’s"], [0.1, "identity + 0.1 of He’s"]]],
+  identity_start: ["First weights", [["", "He’s"], [0.3, "identity + 0.3 of He’s"], [0.1, "identity + 0.1 of He’s"]]],
   clip_norm: ["Clip the gradient", [[0, "no"], [1, "at norm 1"], [0.1, "at norm 0.1"]]],
 };
 
@@ -54,7 +54,7 @@ class Beat {
     const { recordings, problems } = unpackAll(data.records);
     const messages = new Messages(redraw);
     const base = { ...DEFAULTS, ...data.config };
-    const chosen = { learning_rate: base.learning_rate, steps: base.steps, normalization: "batch", identity_start: null, clip_norm: 0 };
+    const chosen = { learning_rate: base.learning_rate, steps: base.steps, normalization: "batch", identity_start: "", clip_norm: 0 };
     Object.assign(this, { recordings, messages, redraw, base, chosen, tries: [], score: shelf.read() });
     this.field = new Field({ tools, messages, redraw, done: (run) => this.ended(run) });
     this.levers = { ...LEVERS, steps: ["Steps", [1, 2, 4].map((times) => [times * base.steps, String(times * base.steps)])] };
@@ -71,11 +71,15 @@ class Beat {
     return [{ key: `try ${this.tries.length + 1}`, config: this.configOf(this.chosen) }];
   }
 
-  /** The best try, the network to beat, and the twin of the try that has shortcuts as well, with three seeds each. */
+  /** The best try, the network to beat, and the twin of the try that has shortcuts as well, all with the same seeds. */
   moreJobs() {
     const { config } = this.best;
     const groups = { try: config, target: { ...this.base, shortcut: "A" }, twin: { ...config, shortcut: "A" } };
-    return Object.entries(groups).flatMap(([name, one]) => nextSeeds(one, this.seeds("try").length).map((next) => ({ key: `${name} seed ${next.seed}`, config: next })));
+    const wanted = this.seeds("try").length + 3;
+    return Object.entries(groups).flatMap(([name, one]) => {
+      const have = this.seeds(name).length;
+      return nextSeeds(one, have, wanted - have).map((next) => ({ key: `${name} seed ${next.seed}`, config: next }));
+    });
   }
 
   get best() {
@@ -143,7 +147,7 @@ class Beat {
     const field = ([name, [label, options]]) => select(label, options, this.chosen[name], (picked) => { this.chosen = { ...this.chosen, [name]: picked }; this.redraw(); }, running || over);
     return html`<div class="rl" role="group" aria-label="Beat the shortcut: three tries for a plain network"><p class="rl-title">Make plain-${this.base.depth} learn<small>three tries, no shortcuts</small></p>
       <div class="rl-settings rl-choices">${Object.entries(this.levers).map(field)}</div>
-      <div class="rl-bar">${over ? this.field.bar("Three more seeds", () => this.moreJobs(), { disabled: !this.best }) : this.field.bar(`Try ${this.tries.length + 1} of ${TRIES}`, () => this.jobs())}
+      <div class="rl-bar">${over ? (this.best ? this.field.bar("Three more seeds", () => this.moreJobs()) : nothing) : this.field.bar(`Try ${this.tries.length + 1} of ${TRIES}`, () => this.jobs())}
       ${button("Three new tries", () => this.again(), { disabled: !this.tries.length || running })}</div>
       ${this.messages.view()}<output class="rl-summary" aria-live="off"><strong>${this.summary()}</strong> <span class="rl-soft">${this.scoreLine()} ${this.source()}</span></output>
       ${this.curves()}${this.tries.length ? this.table() : nothing}${this.points()}${this.messages.live()}</div>`;
@@ -168,7 +172,7 @@ class Beat {
   }
 
   points() {
-    const found = [["try", "your best try", "off"], ["target", "with shortcuts", "on"], ["twin", "levers and both", "on"]].map(([name, text, style]) => ({ name: text, style, values: this.seeds(name) }));
+    const found = [["try", "your best try", "off"], ["target", "with shortcuts", "on"], ["twin", "levers + shortcut", "on"]].map(([name, text, style]) => ({ name: text, style, values: this.seeds(name) }));
     if (!found[1].values.length) return nothing;
     return html`${dots("Training error", found, { unit: " %", low: 0, high: 100 })}<p class="rl-key">${found.map(({ name, values }) => `${name}: ${sayMean(values)}`).join("; ")}.</p>`;
   }
