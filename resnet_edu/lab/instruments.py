@@ -9,7 +9,7 @@ import html
 import inspect
 import json
 
-from resnet_edu.lab import assets
+from resnet_edu.lab import assets, claims
 from resnet_edu.lab.recording import check_config, load_records
 
 TWINS = ("plain-56", "residual-56")
@@ -184,6 +184,10 @@ INSTRUMENTS = {
     "loss-landscape": _loss_landscape,
     "drawing": _drawing,
     "pretrained": _pretrained,
+    "degradation": claims.degradation,
+    "many-paths": claims.many_paths,
+    "reproducing-the-paper": claims.reproducing,
+    "training-lab": claims.training_lab,
 }
 
 

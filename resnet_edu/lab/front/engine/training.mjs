@@ -4,7 +4,7 @@ import { selectDigits, showImages } from "./data.mjs";
 import { buildNet } from "./net.mjs";
 import { generator, shuffle } from "./random.mjs";
 import { norm, responseOf } from "./sizes.mjs";
-import { newHead } from "./surgery.mjs";
+import { newHead, startNearIdentity } from "./surgery.mjs";
 import { fillNetwork, readNetwork } from "./weights.mjs";
 
 /** Mean loss and error in percent over images of the data, in evaluation mode; a generator that yields now and then. */
@@ -73,6 +73,13 @@ function mapSource(net, config) {
   };
 }
 
+/** Scale the whole gradient down to the norm `limit`, if it is above (torch.nn.utils.clip_grad_norm_). */
+function clipGradient(parameters, limit) {
+  const trained = parameters.filter(({ frozen }) => !frozen);
+  const factor = limit / (Math.sqrt(trained.reduce((sum, { grad }) => sum + norm(grad) ** 2, 0)) + 1e-6);
+  if (factor < 1) for (const { grad } of trained) for (let n = 0; n < grad.length; n++) grad[n] *= factor;
+}
+
 /**
  * Begin a run. `config.switches` lists [step, block, connected]: what holds from the step after `step` on. With `file` (a
  * stored network) it goes on from those weights, with a new linear layer where `config.head` is "new".
@@ -82,6 +89,7 @@ export function startTraining(given, digits, { file, ...options } = {}) {
   const net = buildNet({ ...given, ...read?.settings }, options);
   const { config } = net;
   if (read) fillNetwork(net, read);
+  else if (config.identity_start !== undefined) startNearIdentity(net, config.identity_start);
   if (read && config.head === "new") newHead(net, config.seed);
   const classifies = config.task !== "stack";
   const data = classifies ? selectDigits(digits, config.data ?? {}) : null;
@@ -104,6 +112,7 @@ export function startTraining(given, digits, { file, ...options } = {}) {
         responses: net.blocks.map(({ branch }) => responseOf(branch)),
       };
       if (!Number.isFinite(loss)) return frame;
+      if (config.clip_norm) clipGradient(net.parameters, config.clip_norm);
       net.update();
       if (classifies && (step % config.test_every === 0 || step === config.steps)) {
         const { loss: test_loss, error: test_error } = finish(evaluating(net, data, data.test));
