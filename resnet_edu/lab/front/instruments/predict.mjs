@@ -89,7 +89,7 @@ class Guess {
   view() {
     const { data, committed, skipped } = this;
     const further = document.getElementById(data.further);
-    return html`<section class="rl rl-questions" aria-label="Your guess"><p class="rl-title">Your guess, before you read on</p>
+    return html`<section class="rl rl-questions" aria-label="Your guess"><p class="rl-asked">${rich(data.text)}</p>
       ${data.items.map((item) => (item.choices ? this.words(item) : this.number(item)))}
       <div class="rl-bar">${button(committed ? "Guess again" : "This is my guess", () => this.commit(), { main: !committed })}
         <span ?hidden=${committed || skipped}>${button("Skip", () => this.skip())}</span></div>
