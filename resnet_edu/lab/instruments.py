@@ -163,7 +163,7 @@ class Instrument:
         return f"{self.island}{assets.inline(self.name)}"
 
 
-def instrument(name: str, **settings: object) -> Instrument:
+def instrument(name: str, /, **settings: object) -> Instrument:
     """Return the instrument ``name`` with these settings, to stand as a cell's last expression.
 
     Every instrument takes ``id``, its name in the page's address, unique in the page. Raises ``ValueError`` for an
