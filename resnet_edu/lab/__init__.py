@@ -110,11 +110,19 @@ starts as its shortcut), ``identity_start`` (``networks.start_near_identity``), 
 ``file``, ``start`` goes on from a stored network. ``task: "stack"`` trains ``blocks`` blocks of one width on a map,
 ``target`` ``"stay"`` or ``"move on"``, with a squared error relative to the target's mean square.
 
+Asking the reader
+-----------------
+``predict``, ``measured`` and ``recall`` show the questions of ``questions/CHAPTER.toml`` (``questions.py`` reads and
+checks them, ``asking.py`` makes what stands there without JavaScript). Answers stay on the reader's device
+(``front/parts/answers.mjs``, under the questions' ids); ``book/your-progress.md`` shows them and asks again what was
+missed. In a notebook ``predict`` is a widget (``widget.Question``), so that its ``values`` reach the kernel.
+
 ``training`` starts from these values: ``id`` (of the element, and in the page's address), ``config`` (what differs
 from the defaults), ``records`` (run files), ``shown`` (names of the recorded runs drawn from the start), ``guess``
 (start in guess-first mode), ``kernel`` (in a widget, true: there is one).
 """
 
+from resnet_edu.lab.asking import measured, predict, recall
 from resnet_edu.lab.assets import FRONT, bundle, digits_data, engine_script, page_scripts, style
 from resnet_edu.lab.instruments import INSTRUMENTS, instrument
 from resnet_edu.lab.recording import check_record, load_records, record
@@ -129,7 +137,10 @@ __all__ = [
     "instrument",
     "load_network",
     "load_records",
+    "measured",
     "page_scripts",
+    "predict",
+    "recall",
     "record",
     "save_network",
     "style",

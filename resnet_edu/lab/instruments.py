@@ -174,6 +174,32 @@ def _pretrained(id: str = "pretrained"):
     ]
     caption = f"Upside-down digits, two labels a class: mean ± standard deviation. {bank.source({'': worth})}"
     return Table(("method", "test error (%)", "seeds"), rows, caption)._repr_html_(), {"id": id}
+def _recall(name: str, numbers: dict | None = None, id: str | None = None):
+    """Ask a chapter's recall questions (``lab.recall``)."""
+    from resnet_edu.lab.asking import recall_figure
+
+    still, data = recall_figure(name, numbers or {})
+    return still, {"id": id or f"recall-{name.replace('/', '-')}", **data}
+
+
+def _predict(
+    chapter: str, measured: dict | None = None, guess: dict | None = None, numbers: dict | None = None,
+    id: str | None = None,
+):  # fmt: skip
+    """Ask for a guess (``lab.predict``), or show what was ``measured`` beside it (``lab.measured``)."""
+    from resnet_edu.lab.asking import predict_figure
+
+    still, data = predict_figure(chapter, measured, guess, numbers or {})
+    kind = "predict" if measured is None else "measured"
+    return still, {**data, "question": data["id"], "id": id or f"{kind}-{chapter}"}
+
+
+def _progress(id: str = "progress"):
+    """Show what the reader has worked through, and ask again what was missed."""
+    from resnet_edu.lab.asking import progress_figure
+
+    still, data = progress_figure()
+    return still, {"id": id, **data}
 
 
 INSTRUMENTS = {
@@ -188,6 +214,9 @@ INSTRUMENTS = {
     "many-paths": claims.many_paths,
     "reproducing-the-paper": claims.reproducing,
     "training-lab": claims.training_lab,
+    "predict": _predict,
+    "recall": _recall,
+    "progress": _progress,
 }
 
 
@@ -218,7 +247,7 @@ class Instrument:
         return f"{self.island}{assets.inline(self.name)}"
 
 
-def instrument(name: str, **settings: object) -> Instrument:
+def instrument(name: str, /, **settings: object) -> Instrument:
     """Return the instrument ``name`` with these settings, to stand as a cell's last expression.
 
     Every instrument takes ``id``, its name in the page's address, unique in the page. Raises ``ValueError`` for an

@@ -1,4 +1,4 @@
-"""The lab as a live widget: the same front end, with this kernel as a source."""
+"""What has a kernel behind it in a notebook: the lab, and the question whose guess later cells read."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -8,6 +8,7 @@ import ipywidgets
 import traitlets
 
 from resnet_edu.datasets import Dataset, best_device, cifar10, digits, fashion_mnist
+from resnet_edu.lab import questions
 from resnet_edu.lab.assets import bundle, style
 from resnet_edu.lab.instruments import TWINS, Instrument, instrument
 from resnet_edu.lab.kernel import Frames, KernelSource
@@ -103,6 +104,36 @@ class Lab(WithIsland, anywidget.AnyWidget):
         if self.source is not None:
             self.source.close()
         super().close()
+
+
+class Question(WithIsland, anywidget.AnyWidget):
+    """A chapter's question for a guess; ``resnet_edu.lab.predict`` makes it.
+
+    * ``given``: what the reader committed, by the keys of the items; empty before.
+    * ``values``: the same, with the values from which the sliders start where nothing was given (``None`` for a
+      choice of words).
+    """
+
+    _esm = bundle(entry="question")
+    _css = style()
+
+    data = traitlets.Dict().tag(sync=True)
+    given = traitlets.Dict().tag(sync=True)
+
+    asked: ClassVar[dict[str, "Question"]] = {}  # by chapter: ``measured`` looks here for the guess
+
+    def __init__(self, chapter: str):
+        self.still = instrument("predict", chapter=chapter)
+        self._items = questions.read(chapter).predict.item
+        if before := self.asked.pop(chapter, None):
+            before.close()
+        super().__init__(data=self.still.data)
+        self.asked[chapter] = self
+
+    @property
+    def values(self) -> dict[str, float | str | None]:
+        """The reader's guess by the keys of the items."""
+        return {item.key: self.given.get(item.key, item.start) for item in self._items}
 
 
 def _choices(data: object) -> dict[str, Dataset | Callable[[], Dataset]]:

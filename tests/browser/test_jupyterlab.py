@@ -190,3 +190,25 @@ def test_a_kernels_lab_steps_says_when_its_kernel_is_gone_and_goes_when_it_is_ru
     page.wait_for_function(
         "document.querySelector('.rl-message').textContent.includes('The kernel does not answer')", timeout=60_000
     )
+
+
+def test_a_guess_reaches_the_kernel_and_stands_beside_what_is_measured(page, server):
+    show = 'question = lab.predict("degradation")\nquestion'
+    write(
+        server[1],
+        f"from resnet_edu import lab\n\n{show}",
+        'print("guessed", question.values["8"])',
+        'lab.measured("degradation", {"8": 0.1})',
+    )
+    open_notebook(page, server)
+    run(page, 2)
+    outputs = page.locator(".jp-Notebook .jp-CodeCell .jp-OutputArea-output")
+    assert "guessed 50" in outputs.nth(1).inner_text()
+    page.get_by_label("plain, 8 layers, as a number").fill("12")
+    page.get_by_label("plain, 8 layers, as a number").press("Tab")
+    page.get_by_role("button", name="This is my guess").click()
+    page.get_by_role("cell", name="12 points too high").wait_for()  # the output below, without being run again
+    cell = page.locator(".jp-Notebook .jp-CodeCell").nth(1)
+    cell.locator(".jp-InputArea-editor").click()
+    cell.locator(".cm-content").press("Control+Enter")
+    page.get_by_text("guessed 12").wait_for(timeout=60_000)

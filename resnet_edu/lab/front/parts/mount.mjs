@@ -1,5 +1,7 @@
 // Instruments in a page: each is a box with a figure for those without JavaScript, and its settings as JSON.
 
+import { operated } from "./answers.mjs";
+
 const loading = new Map(); // promises of scripts, by name
 
 /** What the scripts of this version share: `base` is where they lie, `more` instruments need further parts; a `notebook` keeps its address to itself. */
@@ -49,12 +51,30 @@ function excuse(el, error) {
   el.append(words);
 }
 
+const ASKING = ["predict", "recall", "progress"]; // what asks the reader; all others are operated
+const CONTROLS = "button, input, select, summary, canvas, [role]";
+
+/** Remember that an instrument of this chapter was used, at the first press or change. */
+function watch(box, name) {
+  const [, chapter] = /([^/]+)\.html$/.exec(location.pathname) ?? [];
+  if (!chapter || shelf.notebook || ASKING.includes(name)) return;
+  const used = ({ target }) => {
+    if (!target.closest(CONTROLS)) return;
+    box.removeEventListener("click", used);
+    box.removeEventListener("input", used);
+    operated(chapter);
+  };
+  box.addEventListener("click", used);
+  box.addEventListener("input", used);
+}
+
 async function mountOne(el) {
   const box = document.createElement("div");
   try {
     const data = JSON.parse(el.querySelector("script[type='application/json']").textContent);
     el.append(box);
     await mountIn(box, el.dataset.instrument, data, { address: !shelf.notebook });
+    watch(box, el.dataset.instrument);
     const figure = el.querySelector(".resnet-lab-figure");
     if (figure) figure.hidden = true;
   } catch (error) {
