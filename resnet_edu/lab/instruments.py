@@ -9,7 +9,7 @@ import html
 import inspect
 import json
 
-from resnet_edu.lab import assets
+from resnet_edu.lab import assets, untrained
 from resnet_edu.lab.recording import check_config, load_records
 
 TWINS = ("plain-56", "residual-56")
@@ -107,6 +107,10 @@ INSTRUMENTS = {
     "race": _race,
     "designer": _designer,
     "explorer": _explorer,
+    "depth": untrained.depth,
+    "signal-and-normalization": untrained.signal_and_normalization,
+    "gradient-plus-one": untrained.gradient_plus_one,
+    "identity-mappings": untrained.identity_mappings,
 }
 
 

@@ -73,6 +73,12 @@ function mapSource(net, config) {
   };
 }
 
+/** Noise for a chain, the same each time: what enters, and the gradient that is sent back. */
+const noiseSource = (net, { seed }) => () => {
+  const random = generator(seed + 1);
+  for (const numbers of [net.images.data, net.wanted]) numbers.forEach((_, n) => { numbers[n] = random.normal(); });
+};
+
 /**
  * Begin a run. `config.switches` lists [step, block, connected]: what holds from the step after `step` on. With `file` (a
  * stored network) it goes on from those weights, with a new linear layer where `config.head` is "new".
@@ -83,12 +89,13 @@ export function startTraining(given, digits, { file, ...options } = {}) {
   const { config } = net;
   if (read) fillNetwork(net, read);
   if (read && config.head === "new") newHead(net, config.seed);
-  const classifies = config.task !== "stack";
+  const classifies = config.task === "classify";
   const data = classifies ? selectDigits(digits, config.data ?? {}) : null;
-  const nextBatch = classifies ? imageSource(net, data, config) : mapSource(net, config);
+  const source = { stack: mapSource, chain: noiseSource }[config.task];
+  const nextBatch = classifies ? imageSource(net, data, config) : source(net, config);
   let step = 0;
   return {
-    net, data, config,
+    net, data, config, feed: nextBatch,
     get step() { return step; },
     /** Train on one batch; return the frame (resnet_edu/lab/__init__.py says what is in it). */
     next() {
