@@ -33,6 +33,9 @@ export const slider = (label, { low, high, step, now, words, move, disabled = fa
   min=${low} max=${high} step=${step} aria-valuetext=${words} ?disabled=${disabled} ${value(String(now))} @input=${({ target }) => move(Number(target.value))}><b
   aria-hidden="true">${words}</b></label>`;
 
+/** How far something has come, as a share and in words. */
+export const progressBar = (share, words) => html`<span class="rl-progress"><progress max="1" .value=${Math.min(1, share || 0)} aria-label="Progress"></progress><span class="rl-soft">${words}</span></span>`;
+
 /** A titled part of an instrument. */
 export const panel = (title, sub, content, kind = "") => html`<section class="rl-panel ${kind}" aria-label=${title}>
   <p class="rl-title">${title}${sub ? html`<small>${sub}</small>` : nothing}</p>${content}</section>`;
