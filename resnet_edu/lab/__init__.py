@@ -95,18 +95,22 @@ about its network, between two steps, one after the other::
   ``head`` (``seed``): a new linear layer.
 * ``evaluate``, ``logits``; ``lesions``: the error with each branch off in turn.
 * ``sizes`` (``images``, ``training``): activations, weights and their gradients, per layer and block.
+  ``copy`` (``block``): its branch passes its input on.
 * ``jacobian`` (``image``, ``from``, ``to``): of blocks, with its singular values (``probes.chain_jacobian``).
   ``spectra`` (``images``): those of every block and of their product (``probes.block_spectra``).
 * ``lens`` (``image``): logits behind each block, with the later branches off. ``maps`` (``image``): feature maps.
 * ``line``, ``surface`` (seeds, steps, ``normalization``): the loss along random directions, filter-normalised or raw
   (``landscape``).
 
-A Worker's configuration has more keys, which a run may leave out: ``branch_gain`` (α) and ``shortcut_gain`` (λ) of all
-blocks, ``weight_scale`` of all convolutions' first weights, ``last_scale`` of what ends each branch (0: each block
-starts as its shortcut), ``frozen`` (prefixes of parameter names, or ``"body"``; their statistics stand still unless
-``moving_statistics``), ``head`` (``"new"``) and ``data`` (``turn``, ``classes``, ``per_class``, ``seed``). With
-``file``, ``start`` goes on from a stored network. ``task: "stack"`` trains ``blocks`` blocks of one width on a map,
-``target`` ``"stay"`` or ``"move on"``, with a squared error relative to the target's mean square.
+A Worker's configuration has more keys, which a run may leave out: ``branch_gain`` (α) and ``shortcut_gain`` (λ) of
+all blocks, ``weight_scale`` of all convolutions' first weights, ``last_scale`` of what ends each branch (0: each
+block starts as its shortcut), all five names that ``cifar_resnet`` has for ``activation``, ``frozen`` (prefixes of
+parameter names, or ``"body"``; their statistics stand still unless ``moving_statistics``), ``head`` (``"new"``) and
+``data`` (``turn``, ``classes``, ``per_class``, ``seed``). With ``file``, ``start`` goes on from a stored network.
+``task: "stack"`` trains ``blocks`` blocks of one width on a map, ``target`` ``"stay"`` or ``"move on"``, with a
+squared error relative to the target's mean square. ``task: "chain"`` is not trained: ``depth`` convolutions without
+blocks, of one width, on maps of ``size`` pixels a side, padded as ``border`` says (``"circular"``, ``"zeros"``);
+noise goes in, and noise is the gradient at its end.
 
 ``training`` starts from these values: ``id`` (of the element, and in the page's address), ``config`` (what differs
 from the defaults), ``records`` (run files), ``shown`` (names of the recorded runs drawn from the start), ``guess``

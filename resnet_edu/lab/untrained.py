@@ -84,8 +84,8 @@ def identity_mappings(id: str = "identity-mappings"):
     still = _table(
         ("order", "110 layers", "164 layers"),
         rows,
-        f"Test error (%) of the five orders on CIFAR-10, He et al. 2016, Table 2. A factor on every shortcut leaves this "
-        f"of the direct path from block 27 back to block 1: {leak}.",
+        "Test error (%) of the five orders on CIFAR-10, He et al. 2016, Table 2. A factor on every shortcut leaves "
+        f"this of the direct path from block 27 back to block 1: {leak}.",
         "batch norm and ReLU can be dragged, the shortcuts be scaled, and both be measured and trained.",
     )
     return still, {"id": id, "names": dict(NAMES), "paper": printed}

@@ -34,7 +34,7 @@ class Depth {
     const redraw = () => this.screen?.redraw();
     this.messages = new Messages(redraw);
     this.network = new Untrained(el, { tools, messages: this.messages, redraw });
-    Object.assign(this, { now: { scale: 1.1, layers: 30, normalization: "none", border: "circular", draws: 1 }, seen: null, open: false });
+    Object.assign(this, { now: { scale: 1.1, layers: 30, normalization: "none", border: "circular", draws: 4 }, seen: null, open: false });
     this.screen = show(el, () => this.view());
     this.choose({});
   }
