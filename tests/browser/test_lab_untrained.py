@@ -115,7 +115,7 @@ def growth(text):
 def test_the_size_doubles_in_every_block_and_a_small_gain_keeps_it(open_lab):
     page = open_lab(lab.instrument("signal-and-normalization"))
     whole = settle(page, "α = 1, no normalisation")
-    assert growth(whole) > 1e4 and numbers(whole, "(1 + α²)^27 is #")[0] == pytest.approx(2**27, rel=0.05)
+    assert growth(whole) > 1e3 and numbers(whole, "(1 + α²)^27 is #")[0] == pytest.approx(2**27, rel=0.05)
     slide(page, "α, on all", 0.2)
     small = settle(page, "α = 0.2, no normalisation")
     assert growth(small) < 10 < growth(whole)
@@ -123,21 +123,24 @@ def test_the_size_doubles_in_every_block_and_a_small_gain_keeps_it(open_lab):
     settle(page, "α = 1, no normalisation")
     page.get_by_role("switch", name="Batch norm").click()
     assert growth(settle(page, "α = 1, batch norm")) < 100
-    page.get_by_role("button", name="Three more draws").click()
-    settle(page, "geometric mean of 4 draws")
     assert page.locator(".rl-chart .rl-thin").count() == 4
+    page.get_by_role("button", name="Three more draws").click()
+    settle(page, "geometric mean of 7 draws")
+    assert page.locator(".rl-chart .rl-thin").count() == 7
 
 
 def test_a_small_gain_trains_and_a_whole_one_does_not(open_lab):
     page = open_lab(lab.instrument("signal-and-normalization"))
     settle(page, "α = 1, no normalisation")
     page.get_by_role("button", name=re.compile("Train with α = 1")).click()
-    page.get_by_text(re.compile(r"α = 1: .*diverged")).first.wait_for(timeout=60_000)
+    said = page.locator(".rl-key", has_text="Test error after")
+    said.filter(has_text=re.compile(r"α = 1: .*\.")).wait_for(timeout=60_000)
     slide(page, "α, on all", 0.2)
     page.get_by_role("button", name=re.compile(r"Train with α = 0.2")).click()
-    said = page.get_by_text(re.compile(r"α = 0.2: [\d.]+ % \(n = 1\)")).first
-    said.wait_for(timeout=60_000)
-    assert numbers(said.inner_text(), "α = 0.2: # %")[0] < 50
+    said.filter(has_text=re.compile(r"α = 0.2: .*\.")).wait_for(timeout=60_000)
+    small = numbers(said.inner_text(), "α = 0.2: # % (n = 1)")[0]
+    assert "α = 1: 1 of 1 run diverged" in said.inner_text() or numbers(said.inner_text(), "α = 1: # %")[0] > 80
+    assert small < 50
 
 
 # The gradient and its "+1"

@@ -21,7 +21,7 @@ class PlusOne {
   constructor(el, tools) {
     const redraw = () => this.screen?.redraw();
     this.messages = new Messages(redraw);
-    Object.assign(this, { network: new Untrained(el, { tools, messages: this.messages, redraw }), now: START, guess: { none: 0, A: 0 }, guessing: true, seen: null, open: false });
+    Object.assign(this, { network: new Untrained(el, { tools, messages: this.messages, redraw }), now: START, guess: { none: 0, A: 0 }, guessing: true, seen: null, twins: {}, open: false });
     this.screen = show(el, () => this.view());
     this.choose({});
   }
@@ -39,10 +39,13 @@ class PlusOne {
 
   choose(patch) {
     const now = (this.now = { ...this.now, ...patch });
-    const twins = Object.keys(TWINS).map((kind) => this.job({ ...now, gain: 1, copy: false }, now.on.map(() => kind === "A")));
+    const { depth, normalization, activation, seed } = now;
+    const key = JSON.stringify([depth, normalization, activation, seed]); // of the twins, with all shortcuts and with none
+    const twins = this.twins[key] ? [] : Object.keys(TWINS).map((kind) => this.job({ ...now, gain: 1, copy: false }, now.on.map(() => kind === "A")));
     this.network.ask([this.job(now, now.on), ...twins], (answers) => {
       const [mine, none, A] = answers.map((all) => ({ norms: all.find((one) => one?.layers).layers.map((layer) => layer.weight_gradient), values: all.at(-1).values }));
-      this.seen = { now, mine, none, A };
+      if (none) this.twins[key] = { none, A };
+      this.seen = { now, mine, ...this.twins[key] };
       this.messages.announce(this.summary());
     });
     this.screen.redraw();

@@ -12,6 +12,20 @@ const DEPTH = 56;
 const BLOCKS = (DEPTH - 2) / 2;
 const NORMAL = { none: "no normalisation", batch: "batch norm" };
 const network = ({ normalization }, more) => ({ depth: DEPTH, activation: "pre", normalization, ...more });
+
+/**
+ * The mean square behind 0, 1, 2 … blocks by the page's rule, with its border of zeros: v (1 + α² b); where the size is
+ * halved, option A leaves half of the channels empty, and He's rule (by the outputs) half of the branch.
+ */
+function expected(start, alpha) {
+  const found = [start];
+  for (let block = 0; block < BLOCKS; block++) {
+    const [side, first] = [8 >> Math.floor(block / (BLOCKS / 3)), block && block % (BLOCKS / 3) === 0];
+    const inside = first ? ((3 * side - 1) * (3 * side - 2)) / (9 * side * side) : ((3 * side - 2) / (3 * side)) ** 2;
+    found.push(found.at(-1) * (1 + alpha ** 2 * inside ** 2) * (first ? 0.5 : 1));
+  }
+  return found;
+}
 const nameOf = ({ alpha, normalization }) => `α = ${alpha}${normalization === "batch" ? ", BN" : ""}`;
 
 class Gain {
@@ -21,7 +35,7 @@ class Gain {
     const shared = { tools, messages: this.messages, redraw };
     this.network = new Untrained(el, shared);
     this.trained = new Trained(shared);
-    Object.assign(this, { now: { alpha: 1, normalization: "none", draws: 1 }, seen: null, open: false });
+    Object.assign(this, { now: { alpha: 1, normalization: "none", draws: 4 }, seen: null, open: false });
     this.screen = show(el, () => this.view());
     this.choose({});
   }
@@ -33,8 +47,7 @@ class Gain {
     this.network.ask(jobs, (answers) => {
       const found = answers.map(([, { blocks }]) => [blocks[0].input, ...blocks.map(({ output }) => output)].map((size) => size ** 2));
       const start = geometric(found)[0];
-      const powers = (base) => Array.from({ length: BLOCKS + 1 }, (_, l) => start * base ** l);
-      this.seen = { now, found, doubling: powers(2), formula: powers(1 + now.alpha ** 2) };
+      this.seen = { now, found, doubling: Array.from({ length: BLOCKS + 1 }, (_, l) => start * 2 ** l), formula: expected(start, now.alpha) };
       this.messages.announce(this.summary());
     });
     this.screen.redraw();
@@ -44,7 +57,7 @@ class Gain {
     const { now, found, doubling, formula } = this.seen;
     return [
       { values: doubling, style: "", dotted: true, label: "2^l" },
-      ...(now.normalization === "none" && now.alpha !== 1 ? [{ values: formula, style: "", dotted: true, label: "(1 + α²)^l" }] : []),
+      ...(now.normalization === "none" ? [{ values: formula, style: "", dotted: true, label: "with border" }] : []),
       ...drawsOf(found, now.normalization === "batch" ? "on" : "mixed", "measured"),
     ];
   }
@@ -53,7 +66,7 @@ class Gain {
     if (!this.seen) return "A network of 56 layers is being measured …";
     const { now, found, formula } = this.seen;
     const sizes = geometric(found);
-    const grown = now.normalization === "none" ? `; (1 + α²)^${BLOCKS} is ${say(formula.at(-1) / sizes[0])}` : "";
+    const grown = now.normalization === "none" ? ` ((1 + α²)^${BLOCKS} is ${say((1 + now.alpha ** 2) ** BLOCKS)}, the rule with the border says ${say(formula.at(-1) / sizes[0])})` : "";
     return `α = ${now.alpha}, ${NORMAL[now.normalization]}: through ${BLOCKS} blocks the mean square goes from ${say(sizes[0])} to ${say(sizes.at(-1))}, ${say(sizes.at(-1) / sizes[0])}-fold${grown}. The size is its root: ${say(Math.sqrt(sizes[0]))} to ${say(Math.sqrt(sizes.at(-1)))}.`;
   }
 
