@@ -185,6 +185,23 @@ def test_a_branch_that_says_minus_one_lets_nothing_pass(open_lab):
     page.wait_for_function("!document.querySelector('.rl-summary').textContent.includes('nothing arrives')")
 
 
+def test_a_network_of_the_readers_own_is_measured_as_it_was_trained(open_lab):
+    page = open_lab(
+        lab.instrument("gradient-plus-one"), lab.instrument("training", config={"depth": 8, "steps": 20, "seed": 5})
+    )
+    page.get_by_role("button", name="Show me").click()
+    page.get_by_role("button", name=re.compile("^▶ Train")).click()
+    page.get_by_label("Weights").wait_for(timeout=60_000)
+    page.get_by_label("Weights").select_option(index=1)
+    text = settle(page, "your network")
+    assert text.startswith("8 layers, residual, your network") and "Without any shortcut" not in text
+    before = ratio(text)
+    page.get_by_role("button", name="No shortcut").click()
+    assert ratio(settle(page, "8 layers, plain")) != before
+    page.get_by_label("Weights").select_option("new, untrained")
+    settle(page, "before training")
+
+
 # The leak and the five orders
 
 

@@ -22,8 +22,8 @@ export class Untrained {
   }
 
   /**
-   * `jobs`: [{ config, ask: [[question, settings] …] }], a network each and what it is asked, from its untouched state;
-   * `take(answers)` gets a list a job. A call that comes while another one is at work waits for its end; of those that
+   * `jobs`: [{ config, own, ask: [[question, settings] …] }], a network each (`own`: one of the reader's, from storage) and what
+   * it is asked, from its untouched state; `take(answers)` gets a list a job. A call that comes while another one is at work waits for its end; of those that
    * wait only the last counts.
    */
   ask(jobs, take) {
@@ -49,13 +49,13 @@ export class Untrained {
     this.redraw();
   }
 
-  async answer({ config, ask }) {
+  async answer({ config, own, ask }) {
     const source = await (this.source ??= seen(this.el).then(() => openSource(this.tools)("browser")));
-    const text = JSON.stringify(config);
+    const text = JSON.stringify([config, own?.id]);
     if (text === this.built) await source.question("restore");
     else {
       this.built = "";
-      const { state, message } = await source.ask({ kind: "start", config: { ...DEFAULTS, ...config }, play: false });
+      const { state, message } = await source.ask({ kind: "start", config: { ...DEFAULTS, ...config }, play: false, ...(own ? { file: own.file.slice(0) } : {}) });
       if (state === "failed") throw new Error(message);
       await source.question("keep");
       this.built = text;
