@@ -10,6 +10,7 @@ import inspect
 import json
 
 from resnet_edu.lab import assets, claims
+from resnet_edu.lab import assets, untrained
 from resnet_edu.lab.recording import check_config, load_records
 
 TWINS = ("plain-56", "residual-56")
@@ -217,6 +218,10 @@ INSTRUMENTS = {
     "predict": _predict,
     "recall": _recall,
     "progress": _progress,
+    "depth": untrained.depth,
+    "signal-and-normalization": untrained.signal_and_normalization,
+    "gradient-plus-one": untrained.gradient_plus_one,
+    "identity-mappings": untrained.identity_mappings,
 }
 
 
