@@ -1,6 +1,6 @@
 # Two commands matter: `make book` and `make test`. Each does all of its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab test bench test-all venv browser sandbox requirements clean
+.PHONY: help book serve pdf bundle site-check lab test bench test-all test-browsers venv browser other-browsers sandbox requirements clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -20,6 +20,15 @@ book: .venv/.ready ## build the book and say where it is
 serve: book ## build the book and serve it on a free port (PORT=8000 asks for one)
 	@$(BIN)/python tools/serve.py $(PORT)
 
+pdf: book browser ## print the whole book into one PDF, dist/residual-networks-measured.pdf
+	@$(BIN)/python tools/make_pdf.py
+
+bundle: book ## pack site, notebooks and wheel for a room without internet, dist/residual-networks-measured.zip
+	@$(BIN)/python tools/make_bundle.py
+
+site-check: book browser ## open every page as all kinds of readers do: problems, weights, Lighthouse's scores
+	@$(BIN)/python tools/site_check.py
+
 lab: .venv/.ready ## open JupyterLab on the chapters
 	$(BIN)/jupyter lab --notebook-dir=book/chapters
 
@@ -28,8 +37,11 @@ test: .venv/.ready .venv/colab browser sandbox ## run the tests: units, notebook
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
 	@$(BIN)/python tools/get_sandbox.py --check
 
-test-all: test ## run the slow tests, too: a whole class graded, nbgrader, Gradescope
+test-all: test other-browsers ## run the slow tests, too: a whole class graded, nbgrader, Gradescope, other browsers
 	$(BIN)/python -m pytest -m slow
+
+test-browsers: book other-browsers ## try the book in Firefox and WebKitGTK (Debian's packages)
+	$(BIN)/python -m pytest -m slow tests/browser/test_other_browsers.py
 
 bench: .venv/.ready ## compare the training loop with the usual ones, side by side
 	@$(BIN)/python -m benchmarks.training
@@ -40,6 +52,9 @@ venv: ## make the environment anew
 
 browser: .venv/.ready
 	@$(BIN)/python tools/get_browser.py
+
+other-browsers: .venv/.ready
+	@$(BIN)/python tools/get_browser.py --others
 
 sandbox: .venv/.ready
 	@$(BIN)/python tools/get_sandbox.py

@@ -9,7 +9,7 @@ import { count, percent, say } from "../parts/numbers.mjs";
 import { OwnNetworks } from "../parts/own.mjs";
 import { unpackAll } from "../parts/record.mjs";
 import { Runner, newRun } from "../parts/runner.mjs";
-import { origin } from "../parts/source-line.mjs";
+import { BEFORE, origin, timeLeft } from "../parts/source-line.mjs";
 import { openSource } from "../parts/sources.mjs";
 import { folded, table } from "../parts/table.mjs";
 import { html, show } from "../parts/ui.mjs";
@@ -178,9 +178,11 @@ class Race {
 
   source() {
     const run = this.lanes[1].at(-1);
-    if (this.messages.note || !run) return this.messages.note || "Press Train: it takes a few seconds.";
-    const [without, with_] = this.lanes.map((lane) => lane.at(-1).speed);
-    const speed = this.running && without && with_ ? ` ${say(with_)} steps/s with and ${say(without)} without shortcuts, in two Workers.` : "";
+    if (this.messages.note || !run) return this.messages.note || BEFORE;
+    const runs = this.lanes.map((lane) => lane.at(-1));
+    const [without, with_] = runs.map((one) => one.speed);
+    const [slowest] = runs.filter(({ state }) => state === "running").sort((a, b) => a.speed - b.speed);
+    const speed = this.running && without && with_ ? ` ${say(with_)} steps/s with and ${say(without)} without shortcuts, in two Workers; ${timeLeft(slowest)}.` : "";
     return `${origin({ ...run, speed: 0 })}${speed}`;
   }
 
