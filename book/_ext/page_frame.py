@@ -56,8 +56,8 @@ def finish(page: str, name: str) -> str:
     A handler that the policy would forbid, and an icon that is not drawn, are warnings: they would do nothing.
     """
     page = page.replace('onclick="window.print()"', 'data-press="print"')
-    # opened from disk, a notebook would show as text
-    page = re.sub(r'(<a href="[^"]*_sources/[^"]*") target="_blank"', r"\1 download", page)
+    # a notebook would be shown as text, at least from disk
+    page = re.sub(r'(<a href="(?![a-z]+:)[^"]*\.(?:ipynb|md)") target="_blank"', r"\1 download", page)
     outside = _SCRIPT.sub("", page)
     if found := _HANDLER.search(outside):
         logger.warning("%s: the security policy forbids the handler %s: %s", name, found[1], found[0][:120])

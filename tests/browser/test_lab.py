@@ -393,7 +393,7 @@ def test_without_webassembly_the_time_that_is_left_is_said_and_that_rounding_dif
     page.wait_for_function("/left, learning rate/.test(document.querySelector('.rl-summary').textContent)")
     said = summary(page)
     assert "plain JavaScript" in said and "rounding differs" in said
-    assert re.search(r"steps/s, about \d+ (s|minutes) left", said), said
+    assert re.search(r"steps/s, about \d+ (s|min) left", said), said
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -509,6 +509,7 @@ def test_the_files_stay_small():
     files = {name: shrink(name, text) for name, text in lab.page_scripts().items()}
     size = {name: len(gzip.compress(text.encode(), 9)) / 1000 for name, text in files.items()}
     assert size.pop("lab.js") + size.pop("lab-training.js") < 30
+    assert size.pop("lab-parts.js") < 15
     assert size.pop("lab-engine.js") < 60
     assert max(size.values()) < 5, size
     assert len(gzip.compress(island().encode(), 9)) / 1000 < 60

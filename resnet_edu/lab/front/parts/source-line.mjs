@@ -1,6 +1,7 @@
 // Where figures come from, in a line.
 
 import { dayOf, say } from "./numbers.mjs";
+import { sayTime } from "./pace.mjs";
 
 export const PLACES = { browser: "this browser", recording: "recordings", kernel: "the kernel", own: "your network" };
 
@@ -10,8 +11,7 @@ export const BEFORE = "Press Train: how long it takes stands here after the firs
 /** How long a run still takes at its pace, in words; nothing before its first steps. */
 export function timeLeft({ state, speed, config, frames }) {
   if (state !== "running" || !speed) return "";
-  const seconds = Math.ceil((config.steps - frames.length) / speed);
-  return seconds < 100 ? `about ${seconds} s left` : `about ${Math.round(seconds / 60)} minutes left`;
+  return `${sayTime((config.steps - frames.length) / speed)} left`;
 }
 
 // Without WebAssembly sums run in another order.
