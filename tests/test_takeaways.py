@@ -21,12 +21,16 @@ def bundle(html, tmp_path_factory):
 
 def test_the_bundle_holds_site_notebooks_and_wheel(bundle):
     start = (bundle / "START-HERE.html").read_text()
-    (wheel,) = (bundle / "wheels").glob("resnet_edu-*.whl")
+    (wheel,) = (bundle / "site" / "wheels").glob("resnet_edu-*.whl")
     assert wheel.name in start and wheel.stat().st_size < 2e6
     for link in re.findall(r'href="([^"]+)"', start):
         assert (bundle / link).exists()
     for path in bundle.rglob("notebooks/**/*.ipynb"):
         assert not any(cell.get("outputs") for cell in json.loads(path.read_text())["cells"])
+        text = path.read_text()
+        assert "{cite}" not in text and (path.parent / f"../../site/wheels/{wheel.name}").exists()
+        for link in re.findall(r"\]\((\.\./[^)#]+)", text):
+            assert (path.parent / link).exists(), link
     chapters = {path.stem for path in (ROOT / "book" / "chapters").glob("*.ipynb")}
     assert {path.stem for path in (bundle / "notebooks" / "chapters").iterdir()} == chapters
 

@@ -3,11 +3,12 @@
 python tools/make_bundle.py    writes dist/residual-networks-measured.zip
 """
 
-import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
+
+import editions
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "book" / "_build" / "html"
@@ -31,8 +32,9 @@ alone; nothing is installed. On a phone or tablet, copy the folder to one comput
 <h2>Run the notebooks</h2>
 <p>The chapters and exercises as notebooks are in <code>notebooks/</code>. They need Python 3.11 or newer with PyTorch,
 torchvision, scikit-learn, matplotlib, ipywidgets, anywidget and JupyterLab, which this file does not hold: a computer
-of the room that has them needs only the book's own package, from here:</p>
-<pre>python -m pip install --no-index --no-deps wheels/{wheel}
+of the room that has them needs only the book's own package, which the first cell of each notebook takes from here, as
+these lines do:</p>
+<pre>python -m pip install --no-index --no-deps site/wheels/{wheel}
 jupyter lab notebooks</pre>
 <p>The digits that most chapters train on come with scikit-learn. CIFAR-10 and published weights would be downloaded;
 the cells that use them say so and go on without.</p>
@@ -40,33 +42,22 @@ the cells that use them say so and go on without.</p>
 """
 
 
-def build_wheel(folder: Path) -> Path:
-    """Build the package's wheel, with the network cut, and return it."""
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"the wheel could not be built:\n{done.stderr}")
-    (wheel,) = folder.glob("*.whl")
-    return wheel
-
-
-def files(wheel: Path) -> dict[str, bytes]:
+def files() -> dict[str, bytes]:
     """Return what the bundle holds, by its name there."""
-    found = {"START-HERE.html": START.format(wheel=wheel.name).encode(), f"wheels/{wheel.name}": wheel.read_bytes()}
-    found["LICENSE"] = (ROOT / "LICENSE").read_bytes()
+    (wheel,) = (SITE / "wheels").glob("*.whl")
+    found = {"START-HERE.html": START.format(wheel=wheel.name).encode(), "LICENSE": (ROOT / "LICENSE").read_bytes()}
     for path in SITE.rglob("*"):
-        if path.is_file() and path.name not in (".buildinfo", "objects.inv"):
+        if path.is_file() and path.name not in (".buildinfo", "objects.inv") and "editions" not in path.parts:
             found[f"site/{path.relative_to(SITE).as_posix()}"] = path.read_bytes()
-    for kind in ("chapters", "exercises", "appendix"):
-        for path in (ROOT / "book" / kind).glob("*.ipynb"):
-            found[f"notebooks/{kind}/{path.name}"] = path.read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        for path in editions.write(Path(folder), "../../site"):  # links and wheel as seen from notebooks/chapters
+            found[f"notebooks/{path.relative_to(folder).as_posix()}"] = path.read_bytes()
     return found
 
 
 def make(target: Path = TARGET) -> int:
     """Write the bundle; return how many files it holds."""
-    with tempfile.TemporaryDirectory() as folder:
-        found = files(build_wheel(Path(folder)))
+    found = files()
     target.parent.mkdir(exist_ok=True)
     top = target.stem
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as bundle:
