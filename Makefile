@@ -11,6 +11,8 @@ UV := $(filter uv,$(INSTALLER))
 INSTALL := $(BIN)/python -m $(if $(UV),uv pip install --python $(BIN)/python,pip install) --quiet
 # `make venv CPU=1` leaves CUDA's libraries out, for an index with a PyTorch that does without.
 CUDA := ^(cuda-|nvidia-|triton==)
+# `make venv LOCKED=1` takes nothing but the very files that were tested: every one is checked against its hash.
+EXACT := $(if $(LOCKED),.ci/requirements-hashes.txt,requirements.txt)
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -84,14 +86,15 @@ clean: ## remove what was built
 	$(INSTALL) --no-deps --target $@ -r tests/colab-requirements.txt
 	@touch $@
 
-.venv/.ready: requirements.txt pyproject.toml
+.venv/.ready: $(EXACT) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed, $$($(PYTHON) --version 2>&1) was found; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' || \
 	  { echo "this Python cannot make environments; on Debian or Ubuntu: apt-get install python3-venv"; exit 2; }
 	$(PYTHON) -m venv .venv
-	@grep -vE '$(if $(CPU),$(CUDA),^$$)' requirements.txt > .venv/requirements.txt
-	$(if $(UV),$(BIN)/python -m pip install --quiet "$$(grep '^uv==' requirements.txt)")
-	$(INSTALL) -r .venv/requirements.txt
+	@grep -vE '$(if $(CPU),$(CUDA),^$$)' $(EXACT) > .venv/requirements.txt
+	@awk '/^[^ ]/ {on = /^uv==/} on' $(EXACT) > .venv/uv.txt
+	$(if $(UV),$(BIN)/python -m pip install --quiet -r .venv/uv.txt)
+	$(INSTALL) $(if $(LOCKED),--require-hashes) -r .venv/requirements.txt
 	$(INSTALL) --no-deps --editable .
 	@touch $@
