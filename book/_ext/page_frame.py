@@ -35,7 +35,7 @@ _SCRIPT = re.compile(r"<script\b([^>]*)>(.*?)</script>", re.DOTALL | re.IGNORECA
 _HANDLER = re.compile(r"<[a-z][^<>]*?\s(on[a-z]+)\s*=", re.IGNORECASE)
 _ICON = re.compile(r'<(?:i|span) class="[^"]*\bfa(?:s|b|r|-solid|-brands|-regular)\b[^"]*"')
 _PICTURE = re.compile(r'<img\b([^>]*?) src="data:image/svg\+xml,([^"]*)"')
-_MATHS = re.compile(r'class="[^"]*\bmath\b|\\\(|\\\[')
+_MATHS = re.compile(r'class=\\?"[^"]*\b(?:math|rl-tex)\b|\\\(|\\\[')  # the latter in the data of an instrument
 _FIGURES = "_images/figures"
 
 
