@@ -82,7 +82,7 @@ function scales(box, spec) {
 function axes(spec, { left, top, w, h, height, x, y }) {
   let marks = "";
   for (const tick of spec.ticks) marks += level(left, left + w, y(tick), tick);
-  const jump = [10, 20, 50, 100, 200, 500, 1000].find((one) => spec.steps / one <= Math.max(2, w / 60)) ?? 1000;
+  const jump = [10, 20, 50, 100, 200, 500, 1000].find((one) => spec.steps / one <= Math.max(2, w / 60)) ?? spec.steps;
   for (let step = 0; step <= spec.steps; step += jump) marks += textAt(x(step), top + h + 11, step);
   if (spec.chance !== null) marks += lineAt("chance", left, left + w, y(spec.chance), y(spec.chance));
   return marks + textAt(left + w / 2, height - 7, "step");
