@@ -92,7 +92,7 @@ def add_files(app, pagename, templatename, context, doctree):
     if 'class="resnet-lab"' not in body:
         return
     context["body"] = INLINE.sub("", body)
-    for name in ["", *(f"-{name}" for name in sorted(set(re.findall(r'data-instrument="(\w+)"', body))))]:
+    for name in ["", *(f"-{name}" for name in sorted(set(re.findall(r'data-instrument="([\w-]+)"', body))))]:
         app.add_js_file(f"lab{name}.js", loading_method="defer")
     app.add_css_file("lab.css")
 

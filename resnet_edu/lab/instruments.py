@@ -8,6 +8,7 @@ import base64
 import html
 import inspect
 import json
+from functools import partial
 
 from resnet_edu.lab import assets
 from resnet_edu.lab.recording import check_config, load_records
@@ -102,11 +103,42 @@ def _explorer(id: str = "explorer"):
     return spectra_figure(found, title(chosen))._repr_html_(), {"id": id, **data, "steps": STEPS}
 
 
+def _architectures(id: str = "architectures"):
+    """Choose a network's parts: it is counted, named if it is a known one, and compared."""
+    import torch
+
+    from resnet_edu import accounting, networks
+    from resnet_edu.figures import Table
+
+    makers = {
+        "ResNet-18, 224×224": (networks.resnet18, 224),
+        "ResNet-34, 224×224": (networks.resnet34, 224),
+        "ResNet-50 (v1.5), 224×224": (networks.resnet50, 224),
+        "kuangliu's ResNet-18, 32×32": (partial(networks.preset, "kuangliu/resnet18"), 32),
+        "the paper's ResNet-20, 32×32": (partial(networks.cifar_resnet, 20), 32),
+        "the paper's ResNet-110, 32×32": (partial(networks.cifar_resnet, 110), 32),
+    }
+    rows = []
+    for name, (make, side) in makers.items():
+        with torch.device("meta"):
+            network = make()
+        work = accounting.multiply_adds(network, (3, side, side)) / 1e6
+        layers = len(networks.weighted_layers(network))
+        rows.append((name, layers, f"{accounting.parameter_count(network):,}", f"{work:,.0f}"))
+    caption = (
+        "Six networks, counted. The CIFAR network of 110 layers holds fewer weights than any ResNet-18. With "
+        "JavaScript, this table is an instrument that counts and names the network that you choose."
+    )
+    table = Table(("network", "weighted layers", "parameters", "10⁶ multiply-adds"), rows, caption)
+    return table._repr_html_(), {"id": id}
+
+
 INSTRUMENTS = {
     "training": _training,
     "race": _race,
     "designer": _designer,
     "explorer": _explorer,
+    "architectures": _architectures,
 }
 
 
