@@ -24,6 +24,8 @@ STOREYS = {
     "": ("parts", "instruments"),
 }
 
+READ_THE_BANK = ("recorded-results",)  # instruments that a notebook gives the bank, and not engine and digits
+
 _IMPORT = re.compile(r'^import\s*(?:\{([^}]*)\}|\*\s*as\s+(\w+))\s*from\s*"([^"]+)";?[ \t]*\n?', re.MULTILINE)
 _EXPORT = re.compile(r"^export\s+(?=(?:async\s+)?(?:const|let|class|function\*?)\s+(\w+))", re.MULTILINE)
 _EXPORT_LIST = re.compile(r"\bexport\s*\{([^}]*)\};?(?!\s*from)")
@@ -168,11 +170,23 @@ def training_script() -> str:
     return _classic(_stocked())
 
 
+def bank_script() -> str:
+    """Return the run bank as a script for the instruments that read it; it needs ``shared_script``."""
+    return _classic(_banked())
+
+
+def _banked() -> str:
+    from resnet_edu.lab.records import bank_data
+
+    text = json.dumps(bank_data(), separators=(",", ":"), ensure_ascii=False)
+    return f'M["parts/mount"].shelf.bank = {text};\n'
+
+
 def page_scripts() -> dict[str, str]:
-    """Return the files that a page may load, by name: the shared one, one an instrument, and the engine."""
+    """Return the files that a page may load, by name: the shared one, one an instrument, the engine, and the bank."""
     names = [name.partition("/")[2] for name in modules("instruments")]
     made = {f"lab-{name}.js": instrument_script(name) for name in names}
-    return {"lab.js": shared_script(), **made, "lab-engine.js": training_script()}
+    return {"lab.js": shared_script(), **made, "lab-engine.js": training_script(), "lab-bank.js": bank_script()}
 
 
 def inline(name: str) -> str:
@@ -181,7 +195,8 @@ def inline(name: str) -> str:
     A page that loads the files itself drops them (``INLINE``).
     """
     place = 'M["parts/mount"].shelf.notebook = true;\n'
-    body = join(needed(modules("parts"))) + place + _registered(name) + _stocked() + 'M["parts/mount"].mountAll();\n'
+    stock = _banked() if name in READ_THE_BANK else _stocked()
+    body = join(needed(modules("parts"))) + place + _registered(name) + stock + 'M["parts/mount"].mountAll();\n'
     text = re.sub(r"</(?=script|style)", r"<\\/", _classic(body))
     return f"<style {_MARK}>{style()}</style><script {_MARK}>{text}</script>"
 

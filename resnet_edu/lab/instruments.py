@@ -74,21 +74,19 @@ def _race(id: str = "race", config: dict | None = None):
     return figure(load_records(f"plain-{depth}", f"residual-{depth}"))._repr_html_(), data
 
 
-def _designer(id: str = "designer"):
-    """Design a block and see what it costs, beside the one before."""
+def _bottleneck(id: str = "bottleneck"):
+    """Design two blocks: what each costs, how long it took where it was recorded, and how long it takes here."""
     from resnet_edu.figures import Table
-    from resnet_edu.lab.designer import BlockCost, load_costs, rows
+    from resnet_edu.lab.designer import SIDE, BlockCost, load_costs, rows
 
     data = load_costs()
-    costs = [BlockCost(**one) for one in data["costs"]]
-
-    def find(block: str, channels: int) -> BlockCost:
-        wanted = (block, channels, "A", 1)
-        return next(one for one in costs if (one.block, one.channels, one.shortcut, one.stride) == wanted)
-
-    caption = f"Two blocks of 28×28 maps, one image; times: {data['device']}, {data['date']}."
-    table = Table(("cost", "basic", "bottleneck"), rows(find("basic", 64), find("bottleneck", 256)), caption)
-    return table._repr_html_(), {"id": id, **data}
+    costs = {"/".join(str(one[key]) for key in data["choices"]): BlockCost(**one) for one in data["costs"]}
+    pair = [costs["basic/64/A/1/v1.5"], costs["bottleneck/256/A/1/v1.5"]]
+    caption = f"Two blocks of {SIDE}×{SIDE} maps, one image; median of nine passes: {data['device']}, {data['date']}."
+    table = Table(("cost", "basic-64", "bottleneck-256"), rows(*pair), caption)
+    times = {key: (one.milliseconds, one.fastest, one.slowest) for key, one in costs.items()}
+    kept = {key: data[key] for key in ("device", "date", "versions", "choices")}
+    return table._repr_html_(), {"id": id, "side": SIDE, "times": times, **kept}
 
 
 def _explorer(id: str = "explorer"):
@@ -133,12 +131,40 @@ def _architectures(id: str = "architectures"):
     return table._repr_html_(), {"id": id}
 
 
+def _residual_block(id: str = "residual-block"):
+    """Two stacks of blocks learn a map, to stay or to move on, with and without shortcuts."""
+    from resnet_edu import blocks
+    from resnet_edu.figures import block_diagrams
+
+    pair = {name: blocks.BasicBlock(8, 8, shortcut=kind) for name, kind in (("plain", "none"), ("residual", "A"))}
+    return block_diagrams(pair)._repr_html_(), {"id": id}
+
+
+def _recorded_results(id: str = "recorded-results"):
+    """Look through the run bank: experiment, number, axes; a point a seed, and a record a point."""
+    from resnet_edu import runs
+    from resnet_edu.figures import bank
+
+    found = runs.load("depth")
+    groups = {name: found.where(shortcut=kind) for name, kind in (("plain", "none"), ("residual", "A"))}
+    shown = bank.by_setting(
+        {name: one for name, one in groups.items() if len(one)},
+        "depth",
+        "train_error",
+        "Training error on the digits, by depth: one experiment of the bank. With JavaScript, this figure shows all.",
+        "The training error of plain networks climbs with depth; that of residual networks stays low.",
+    )
+    return shown._repr_html_(), {"id": id}
+
+
 INSTRUMENTS = {
     "training": _training,
     "race": _race,
-    "designer": _designer,
+    "bottleneck": _bottleneck,
     "explorer": _explorer,
     "architectures": _architectures,
+    "residual-block": _residual_block,
+    "recorded-results": _recorded_results,
 }
 
 

@@ -5,6 +5,7 @@ import { showImages, showOne, splitOf } from "./data.mjs";
 import { lossAt, randomDirection } from "./landscape.mjs";
 import { jacobian, lens, maps, sizes, spectra } from "./probes.mjs";
 import { blockOf, newHead, recalibrate, remember, rememberStatistics, scaleFilters, setBlock, swapBlocks } from "./surgery.mjs";
+import { timeBlocks } from "./timing.mjs";
 import { evaluating, within } from "./training.mjs";
 import { packNetwork } from "./weights.mjs";
 
@@ -124,9 +125,10 @@ const studies = {
 
 /** Return the generator that answers a question; throws for one that does not exist or does not fit the run. */
 export function* answer(run, question, settings = {}) {
-  if (!Object.hasOwn(answers, question) && !Object.hasOwn(studies, question)) {
-    throw new Error(`there is no question ${JSON.stringify(question)}; there are ${[...Object.keys(answers), ...Object.keys(studies)].join(", ")}`);
+  if (question !== "time" && !Object.hasOwn(answers, question) && !Object.hasOwn(studies, question)) {
+    throw new Error(`there is no question ${JSON.stringify(question)}; there are ${[...Object.keys(answers), ...Object.keys(studies), "time"].join(", ")}`);
   }
+  if (question === "time") return yield* timeBlocks(settings);
   if (!run) throw new Error("there is no network yet: start a run, or open one");
   if (run.config.task === "stack" && classifierOnly.includes(question)) throw new Error(`${question} needs a classifier; this is a stack of blocks`);
   if (Object.hasOwn(answers, question)) return answers[question](run, settings);
