@@ -20,7 +20,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 
 from resnet_edu import lab
-from resnet_edu.lab.assets import INLINE
+from resnet_edu.lab.assets import INLINE, wants_more
 
 TYPES = {".js": "text/javascript", ".css": "text/css"}
 
@@ -93,7 +93,8 @@ def add_files(app, pagename, templatename, context, doctree):
     if 'class="resnet-lab"' not in body:
         return
     context["body"] = INLINE.sub("", body)
-    for name in ["", *(f"-{name}" for name in sorted(set(re.findall(r'data-instrument="([\w-]+)"', body))))]:
+    names = sorted(set(re.findall(r'data-instrument="([\w-]+)"', body)))
+    for name in ["", *(["-parts"] if any(map(wants_more, names)) else []), *(f"-{name}" for name in names)]:
         app.add_js_file(f"lab{name}.js", loading_method="defer")
     app.add_css_file("lab.css")
 

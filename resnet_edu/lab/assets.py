@@ -25,6 +25,9 @@ STOREYS = {
 }
 
 READ_THE_BANK = ("recorded-results",)  # instruments that a notebook gives the bank, and not engine and digits
+# Instruments whose parts are in the file that every page loads; the parts of all others are in a second one.
+SHARED_BY = ("training", "race")
+LEADS_TO = {"race": ("training",)}  # instruments that another one may put in its place
 
 _IMPORT = re.compile(r'^import\s*(?:\{([^}]*)\}|\*\s*as\s+(\w+))\s*from\s*"([^"]+)";?[ \t]*\n?', re.MULTILINE)
 _EXPORT = re.compile(r"^export\s+(?=(?:async\s+)?(?:const|let|class|function\*?)\s+(\w+))", re.MULTILINE)
@@ -144,14 +147,39 @@ def _classic(body: str) -> str:
     return f'(function () {{\n"use strict";\n{shared}\n{body}}})();\n'
 
 
+def _instruments() -> list[str]:
+    return [name.partition("/")[2] for name in modules("instruments")]
+
+
+def _parts_of(*instruments: str) -> list[str]:
+    """Return what mounts instruments, and the parts that these ones need."""
+    names = needed(["parts/mount", *(f"instruments/{name}" for name in instruments)])
+    return [name for name in names if not name.startswith("instruments/")]
+
+
+def wants_more(name: str) -> bool:
+    """Return whether an instrument needs parts that are not in ``shared_script``."""
+    return not set(_parts_of(name)) <= set(_parts_of(*SHARED_BY))
+
+
 def shared_script() -> str:
-    """Return the script that every page with an instrument loads: the parts, and what mounts instruments."""
-    start = 'M["parts/mount"].shelf.base ??= document.currentScript?.src || null;\nM["parts/mount"].mountAll();\n'
-    return _classic(join(needed(modules("parts"))) + start)
+    """Return the script that every page with an instrument loads: what mounts them, and the parts of the lab itself."""
+    wanting = json.dumps([name for name in _instruments() if wants_more(name)])
+    start = (
+        f'Object.assign(M["parts/mount"].shelf, {{ more: {wanting} }});\n'
+        'M["parts/mount"].shelf.base ??= document.currentScript?.src || null;\nM["parts/mount"].mountAll();\n'
+    )
+    return _classic(join(_parts_of(*SHARED_BY)) + start)
+
+
+def more_script() -> str:
+    """Return the script with all further parts; it needs ``shared_script`` before it."""
+    shared = _parts_of(*SHARED_BY)
+    return _classic(join(name for name in needed(modules("parts")) if name not in shared))
 
 
 def instrument_script(name: str) -> str:
-    """Return the script of one instrument; it needs ``shared_script`` before it."""
+    """Return the script of one instrument; it needs ``shared_script`` before it, or both if it ``wants_more``."""
     return _classic(_registered(name) + 'M["parts/mount"].mountAll();\n')
 
 
@@ -183,10 +211,10 @@ def _banked() -> str:
 
 
 def page_scripts() -> dict[str, str]:
-    """Return the files that a page may load, by name: the shared one, one an instrument, the engine, and the bank."""
-    names = [name.partition("/")[2] for name in modules("instruments")]
-    made = {f"lab-{name}.js": instrument_script(name) for name in names}
-    return {"lab.js": shared_script(), **made, "lab-engine.js": training_script(), "lab-bank.js": bank_script()}
+    """Return the files that a page may load: the shared ones, one an instrument, the engine, and the run bank."""
+    made = {f"lab-{name}.js": instrument_script(name) for name in _instruments()}
+    stock = {"lab-engine.js": training_script(), "lab-bank.js": bank_script()}
+    return {"lab.js": shared_script(), "lab-parts.js": more_script(), **made, **stock}
 
 
 def inline(name: str) -> str:
@@ -194,9 +222,11 @@ def inline(name: str) -> str:
 
     A page that loads the files itself drops them (``INLINE``).
     """
+    names = [name, *LEADS_TO.get(name, ())]
     place = 'M["parts/mount"].shelf.notebook = true;\n'
+    own = "".join(map(_registered, names))
     stock = _banked() if name in READ_THE_BANK else _stocked()
-    body = join(needed(modules("parts"))) + place + _registered(name) + stock + 'M["parts/mount"].mountAll();\n'
+    body = f'{join(_parts_of(*names))}{place}{own}{stock}M["parts/mount"].mountAll();\n'
     text = re.sub(r"</(?=script|style)", r"<\\/", _classic(body))
     return f"<style {_MARK}>{style()}</style><script {_MARK}>{text}</script>"
 
@@ -210,9 +240,8 @@ def bundle(*instruments: str) -> str:
 
     Raises ``ValueError`` for an unknown instrument.
     """
-    known = [name.partition("/")[2] for name in modules("instruments")]
-    if unknown := [name for name in instruments if name not in known]:
-        raise ValueError(f"there is no instrument {unknown[0]!r}; there are {', '.join(known)}")
+    if unknown := [name for name in instruments if name not in _instruments()]:
+        raise ValueError(f"there is no instrument {unknown[0]!r}; there are {', '.join(_instruments())}")
     body = join(needed([*modules("parts"), "widget"])) + "".join(map(_registered, instruments)) + _stocked()
     return f'const M = {{}};\n{body}const {{ render }} = M["widget"];\nexport default {{ render }};\n'
 

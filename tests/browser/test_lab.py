@@ -495,6 +495,7 @@ def test_the_files_stay_small():
     files = {name: shrink(name, text) for name, text in lab.page_scripts().items()}
     size = {name: len(gzip.compress(text.encode(), 9)) / 1000 for name, text in files.items()}
     assert size.pop("lab.js") + size.pop("lab-training.js") < 30
+    assert size.pop("lab-parts.js") < 15
     assert size.pop("lab-engine.js") < 60
     assert size.pop("lab-bank.js") < 80  # all recorded runs, on the page of recorded results alone
     assert max(size.values()) < 5, size

@@ -29,7 +29,7 @@ def open_cards(browser, tmp_path):
         (tmp_path / "page.html").write_text(
             f'<!doctype html><html lang="en" data-theme="{scheme}"><meta charset="utf-8"><title>Cards</title>'
             f"<style>{style}{lab.style()}</style><main><h1>Cards</h1>{body}</main>"
-            f"<script>{scripts['lab.js']}</script>"
+            f"<script>{scripts['lab.js']}</script><script>{scripts['lab-parts.js']}</script>"
             f"{''.join('<script>' + scripts[f'lab-{kind}.js'] + '</script>' for kind in KINDS)}</html>"
         )
         context = browser.new_context(**options)

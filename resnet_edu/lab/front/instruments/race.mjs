@@ -1,112 +1,88 @@
 // Race: twins of equal weights and batches, one with shortcuts and one without, train side by side in two Workers.
 
-import { Address } from "../parts/address.mjs";
-import { ERROR, LOSS, chart, curveKey, drawCurves, labelOf } from "../parts/chart.mjs";
-import { CHOICES, DEFAULTS, keyOf, readState, readValue, writeState } from "../parts/config.mjs";
-import { button, numberField, panel, scrub, select } from "../parts/controls.mjs";
+import { Address, readAddress } from "../parts/address.mjs";
+import { curveKey, curvePanels, drawCurves, labelOf } from "../parts/chart.mjs";
+import { CHOICES, DEFAULTS, keyOf, writeState } from "../parts/config.mjs";
+import { button, scrub, select } from "../parts/controls.mjs";
+import { Lanes } from "../parts/lanes.mjs";
 import { Messages } from "../parts/messages.mjs";
-import { count, percent, say } from "../parts/numbers.mjs";
+import { count, say } from "../parts/numbers.mjs";
 import { OwnNetworks } from "../parts/own.mjs";
 import { unpackAll } from "../parts/record.mjs";
-import { Runner, newRun } from "../parts/runner.mjs";
+import { sayRange } from "../parts/seeds.mjs";
+import { numberSetting } from "../parts/settings.mjs";
 import { origin } from "../parts/source-line.mjs";
-import { openSource } from "../parts/sources.mjs";
-import { folded, table } from "../parts/table.mjs";
-import { html, show } from "../parts/ui.mjs";
+import { errorTable, folded } from "../parts/table.mjs";
+import { html, onHide, show } from "../parts/ui.mjs";
 
 const TWINS = ["none", "A"]; // drawn in this order: with shortcuts in front
 const MORE = 3; // further seeds at a press
-const testedBy = (run, step) => run.frames.slice(0, step).findLast((frame) => frame.test_error !== undefined)?.test_error ?? null;
-const range = (values) => (values.length === 1 ? `${percent(values[0])} %` : `${percent(Math.min(...values))} to ${percent(Math.max(...values))} %`);
 
 class Race {
   constructor(el, data, tools) {
     const redraw = () => this.screen?.redraw();
     const { recordings, problems } = unpackAll(data.records ?? []);
     const messages = new Messages(redraw);
-    Object.assign(this, { el, data, tools, recordings, messages, redraw, config: { ...DEFAULTS, ...data.config }, lanes: [], live: false, waiting: 0, cursor: null, open: false, saved: () => {} });
     this.address = tools.address === false ? null : new Address(data.id);
-    const mine = this.address?.read() ?? null;
-    if (mine !== null) {
-      const read = readState(mine, this.config, ["browser"]);
-      Object.assign(this, { config: { ...read.state.config, switches: [] }, cursor: read.state.cursor });
-      if (read.problems.length) problems.push(`This address was not understood in full. ${read.problems.join(" ")} The rest was used.`);
-    }
-    this.runners = TWINS.map(() => new Runner(() => openSource(tools)("browser"), {
-      taken: redraw, notice: () => {}, wanted: () => el.isConnected, ended: (run, message) => this.ended(run, message),
-      failed: (error) => this.failed(error.message),
-    }));
+    const { named, state, problems: odd } = readAddress(this.address, { ...DEFAULTS, ...data.config }, ["browser"]);
+    problems.push(...odd);
+    Object.assign(this, { el, data, tools, recordings, messages, redraw, config: { ...state.config, switches: [] }, cursor: state.cursor, open: false, saved: () => {} });
+    this.race = new Lanes(tools, TWINS.length, { redraw, attached: () => el.isConnected, on: {
+      ended: (run, runner) => run.thin || this.networks.keep(run, runner),
+      finished: () => messages.announce(`Finished. ${this.summary()}`),
+      failed: (text) => {
+        messages.complain(text);
+        messages.announce(text);
+      },
+    } });
     this.networks = new OwnNetworks({ tools, messages, redraw, open: (entry) => this.leave(entry) });
     this.settle();
     if (problems.length) Object.assign(messages, { complaint: problems.join(" "), said: problems.join(" ") });
     this.screen = show(el, () => this.view());
     this.saved = () => this.address?.save(writeState({ config: this.config, source: "browser", cursor: this.cursor, guess: false }));
-    if (mine !== null) el.scrollIntoView({ block: "start" });
+    if (named) el.scrollIntoView({ block: "start" });
   }
 
-  /** Show recordings of the present choice, or an empty start. A lane lists a twin's runs, one a seed. */
+  /** Show recordings of the present choice, or an empty start. */
   settle() {
-    const made = TWINS.map((shortcut) => this.recordings.find((run) => keyOf(run.config) === keyOf({ ...this.config, shortcut })));
-    Object.assign(this, { lanes: made.map((run) => (run ? [run] : [])), live: false, waiting: 0 });
+    this.race.settle(TWINS.map((shortcut) => this.recordings.find((run) => keyOf(run.config) === keyOf({ ...this.config, shortcut }))));
     this.saved();
-    this.redraw();
-  }
-
-  get runs() {
-    return this.lanes.flat();
-  }
-
-  get running() {
-    return this.live && this.runs.some(({ state }) => state === "running");
-  }
-
-  get paused() {
-    return this.live && this.runs.some(({ state }) => state === "paused");
-  }
-
-  get last() {
-    return Math.max(0, ...this.lanes.map(([run]) => run?.frames.length ?? 0));
   }
 
   get step() {
-    return this.cursor ?? this.last;
-  }
-
-  /** Let `run(runner, run)` act on the run of each lane that is at work. */
-  each(state, act) {
-    this.lanes.forEach((lane, index) => lane.filter((run) => run.state === state).slice(-1).forEach((run) => act(this.runners[index], run)));
-    this.redraw();
+    return this.cursor ?? this.race.last;
   }
 
   begin(play) {
     this.messages.complain("");
-    Object.assign(this, { live: true, waiting: 0, cursor: null, lanes: TWINS.map((shortcut) => [newRun({ ...this.config, shortcut, switches: [] }, "browser", play)]) });
-    this.lanes.forEach(([run], index) => this.runners[index].start(run));
+    this.cursor = null;
+    this.race.begin(TWINS.map((shortcut) => ({ ...this.config, shortcut, switches: [] })), play);
     this.saved();
   }
 
   press() {
-    if (this.running) {
-      this.each("running", (runner, run) => runner.pause(run));
-      this.messages.announce(`Both paused at step ${this.last}.`);
-    } else if (this.paused) {
-      this.each("paused", (runner, run) => runner.play(run));
-      this.messages.announce("Both go on.");
+    const { race, messages } = this;
+    if (race.running) {
+      race.pause();
+      messages.announce(`Both paused at step ${race.last}.`);
+    } else if (race.paused) {
+      race.play();
+      messages.announce("Both go on.");
     } else {
       this.begin(true);
-      this.messages.announce(`Both twins start: ${this.config.depth} layers, seed ${this.config.seed}.`);
+      messages.announce(`Both twins start: ${this.config.depth} layers, seed ${this.config.seed}.`);
     }
   }
 
   single() {
-    this.each("running", (runner, run) => runner.pause(run));
-    if (!this.paused) this.begin(false);
+    this.race.pause();
+    if (!this.race.paused) this.begin(false);
     this.cursor = null;
-    this.each("paused", (runner, run) => runner.step(run));
+    this.race.step();
   }
 
   reset() {
-    this.each("running", (runner, run) => runner.pause(run));
+    this.race.pause();
     this.cursor = null;
     this.messages.complain("");
     this.settle();
@@ -114,113 +90,66 @@ class Race {
   }
 
   choose(patch) {
-    const playing = this.running;
-    this.each("running", (runner, run) => runner.pause(run));
+    const playing = this.race.running;
+    this.race.pause();
     this.messages.complain("");
     Object.assign(this, { config: { ...this.config, ...patch }, cursor: null });
     this.settle();
     if (playing) this.begin(true);
   }
 
-  /** Train further seeds in both lanes, one after the other. */
   more() {
-    if (!this.live) this.begin(true);
-    this.waiting += MORE;
+    if (!this.race.live) this.begin(true);
+    this.race.more(MORE);
     this.messages.announce(`${count(MORE, "more seed")}: thin lines, and a band from the lowest to the highest.`);
-    this.lanes.forEach((lane, index) => lane.at(-1).state === "done" && this.next(index));
-    this.redraw();
-  }
-
-  next(index) {
-    const lane = this.lanes[index];
-    if (lane.length > this.waiting) return;
-    const { config } = lane[0];
-    lane.push(newRun({ ...config, seed: (config.seed + lane.length) % 100000 }, "browser", true, { thin: true }));
-    this.runners[index].start(lane.at(-1));
-  }
-
-  ended(run, message) {
-    const index = this.lanes.findIndex((lane) => lane.includes(run));
-    if (run.state === "failed") this.failed(message);
-    if (run.state === "done" && !run.thin) this.networks.keep(run, this.runners[index]);
-    if (index >= 0 && run.state !== "failed") this.next(index);
-    if (this.runs.every(({ state }) => state === "done")) this.messages.announce(`Finished. ${this.summary()}`);
-  }
-
-  failed(text) {
-    this.messages.complain(text);
-    this.messages.announce(text);
   }
 
   hide() {
-    if (document.hidden && this.running) {
-      this.hidden = true;
-      this.each("running", (runner, run) => runner.pause(run));
-    } else if (!document.hidden && this.hidden) {
-      this.hidden = false;
-      this.each("paused", (runner, run) => runner.play(run));
-      this.messages.announce("Training waited while this tab was hidden, and goes on.", true);
-    }
-  }
-
-  /** The test errors of a lane at the step shown: of its first seed, and of those that got so far. */
-  errors(lane) {
-    return lane.filter((run) => !run.thin || run.frames.length >= this.step).map((run) => testedBy(run, this.step)).filter((error) => error !== null);
+    if (this.race.hide()) this.messages.announce("Training waited while this tab was hidden, and goes on.", true);
   }
 
   summary() {
-    const [without, with_] = this.lanes.map((lane) => this.errors(lane));
+    const { race, step } = this;
+    const [without, with_] = race.lanes.map((lane) => race.errors(lane, step));
     const layers = `${this.config.depth} layers`;
-    if (!without.length || !with_.length) return `${layers}, with and without shortcuts: ${this.last ? `not tested yet after ${count(this.step)}` : "not trained yet"}.`;
+    if (!without.length || !with_.length) return `${layers}, with and without shortcuts: ${race.last ? `not tested yet after ${count(step)}` : "not trained yet"}.`;
     const seeds = Math.min(without.length, with_.length);
-    return `${layers}: test error ${range(with_.slice(0, seeds))} with shortcuts, ${range(without.slice(0, seeds))} without, after ${count(this.step)}${seeds > 1 ? ` (${seeds} seeds)` : ""}.`;
+    return `${layers}: test error ${sayRange(with_.slice(0, seeds))} with shortcuts, ${sayRange(without.slice(0, seeds))} without, after ${count(step)}${seeds > 1 ? ` (${seeds} seeds)` : ""}.`;
   }
 
   source() {
-    const run = this.lanes[1].at(-1);
+    const { lanes, running } = this.race;
+    const run = lanes[1].at(-1);
     if (this.messages.note || !run) return this.messages.note || "Press Train: it takes a few seconds.";
-    const [without, with_] = this.lanes.map((lane) => lane.at(-1).speed);
-    const speed = this.running && without && with_ ? ` ${say(with_)} steps/s with and ${say(without)} without shortcuts, in two Workers.` : "";
+    const [without, with_] = lanes.map((lane) => lane.at(-1)?.speed);
+    const speed = running && without && with_ ? ` ${say(with_)} steps/s with and ${say(without)} without shortcuts, in two Workers.` : "";
     return `${origin({ ...run, speed: 0 })}${speed}`;
   }
 
   view() {
-    const { config, messages } = this;
-    const text = this.running ? "❚❚ Pause both" : this.paused ? "▶ Continue" : "▶ Train both twins";
-    const typed = (text) => {
-      const [seed, rule] = readValue("seed", text);
-      if (rule) messages.complain(`“Seed”: ${rule.replace("seed", "it")}. It stays at ${config.seed}.`);
-      else this.choose({ seed });
-      return rule;
-    };
+    const { config, messages, race } = this;
+    const text = race.running ? "❚❚ Pause both" : race.paused ? "▶ Continue" : "▶ Train both twins";
+    const choose = (patch) => this.choose(patch);
     return html`<div class="rl" role="group" aria-label="Race: twins with and without shortcuts"><div class="rl-bar">
-      ${button(text, () => this.press(), { main: true, running: this.running })}${button("Step", () => this.single(), { title: "Train both by one step" })}
-      ${button("Reset", () => this.reset(), { title: "Back to the start" })}${button("Three more seeds", () => this.more(), { title: "Train the same twins from other weights", disabled: this.lanes[0].length > 12 })}
-      <span class="rl-space"></span>${select("Depth", CHOICES.depth.map((depth) => [depth, `${depth} layers`]), config.depth, (depth) => this.choose({ depth }))}
-      ${numberField("Seed", "1", config.seed, typed)}</div>
+      ${button(text, () => this.press(), { main: true, running: race.running })}${button("Step", () => this.single(), { title: "Train both by one step" })}
+      ${button("Reset", () => this.reset(), { title: "Back to the start" })}${button("Three more seeds", () => this.more(), { title: "Train the same twins from other weights", disabled: race.lanes[0].length > 12 })}
+      <span class="rl-space"></span>${select("Depth", CHOICES.depth.map((depth) => [depth, `${depth} layers`]), config.depth, (depth) => choose({ depth }))}
+      ${numberSetting("seed", "Seed", "1", { config, messages, choose })}</div>
       ${messages.view()}<output class="rl-summary" aria-live="off"><strong>${this.summary()}</strong> <span class="rl-soft">${this.source()}</span></output>
-      ${this.curves()}${curveKey}${scrub({ step: this.step, last: this.last, steps: config.steps, disabled: !this.last, left: () => this.saved(), move: (step) => {
-    this.cursor = step >= this.last ? null : step;
+      ${this.curves()}${curveKey}${scrub({ step: this.step, last: race.last, steps: config.steps, disabled: !race.last, left: () => this.saved(), move: (step) => {
+    this.cursor = step >= race.last ? null : step;
     this.redraw();
   } })}
       <div class="rl-bar rl-actions">${button("One network, block by block", () => this.leave(), { title: "Train a single network: switch its shortcuts, see every layer" })}</div>${this.networks.view()}
-      ${folded("Figures as tables", this.open, (open) => { this.open = open; this.redraw(); }, () => this.table())}${messages.live()}</div>`;
+      ${folded("Figures as tables", this.open, (open) => { this.open = open; this.redraw(); }, () => errorTable(race.runs, labelOf))}${messages.live()}</div>`;
   }
 
   curves() {
-    const runs = this.lanes.flatMap((lane) => lane.slice(1)).concat(this.lanes.flatMap((lane) => lane.slice(0, 1)));
+    const { lanes, last } = this.race;
+    const runs = lanes.flatMap((lane) => lane.slice(1)).concat(lanes.flatMap((lane) => lane.slice(0, 1)));
     for (const run of runs) run.label = run.thin ? "" : labelOf(run);
-    const spec = { steps: this.config.steps, cursor: this.last ? this.step : null, fronts: 2, bands: this.lanes.filter((lane) => lane.length > 1) };
-    const words = `Chart of the error. ${this.summary()}`;
-    return html`<div class="rl-columns rl-curves">${panel("Error", "in percent", chart(words, (box) => drawCurves(box, runs, { ...spec, ...ERROR })))}
-      ${panel("Loss", "cross-entropy in nats", chart("Chart of the loss.", (box) => drawCurves(box, runs, { ...spec, ...LOSS })))}</div>`;
-  }
-
-  table() {
-    const steps = [...new Set(this.runs.flatMap(({ frames }) => frames.filter((frame) => frame.test_error !== undefined).map((frame) => frame.step)))].sort((a, b) => a - b);
-    const cell = (run, step) => percent(run.frames[step - 1]?.test_error ?? NaN);
-    return this.runs.length ? table("Test error in percent", ["Step", ...this.runs.map((run) => `${labelOf(run)}, seed ${run.config.seed}`)],
-      steps.map((step) => [step, ...this.runs.map((run) => cell(run, step))])) : html`<p>Nothing trained yet.</p>`;
+    const spec = { steps: this.config.steps, cursor: last ? this.step : null, fronts: TWINS.length, bands: lanes.filter((lane) => lane.length > 1) };
+    return curvePanels(this.summary(), (box, kind) => drawCurves(box, runs, { ...spec, ...kind }));
   }
 
   /** The lab for one network takes this place. */
@@ -233,8 +162,7 @@ class Race {
   }
 
   close() {
-    this.each("running", (runner, run) => runner.pause(run));
-    for (const runner of this.runners) runner.queue.then(() => runner.close());
+    this.race.close();
     this.screen.close();
     this.networks.close();
   }
@@ -243,10 +171,9 @@ class Race {
 /** Mount in `el`; `data`: id, config, records. Returns what ends it. */
 export function mount(el, data, tools) {
   const race = new Race(el, data, tools);
-  const hide = () => race.hide();
-  document.addEventListener("visibilitychange", hide);
+  const end = onHide(() => race.hide());
   return () => {
-    document.removeEventListener("visibilitychange", hide);
+    end();
     race.close();
   };
 }

@@ -1,9 +1,9 @@
 // Train one network: choose it, switch its shortcuts while it learns, and see what every layer does.
 
-import { Address } from "../parts/address.mjs";
-import { ERROR, LOSS, chart, curveKey, drawCurves, drawResponses, labelOf } from "../parts/chart.mjs";
-import { CHOICES, DEFAULTS, connections, keyOf, nameOf, readState, readValue, writeState } from "../parts/config.mjs";
-import { button, numberField, panel, scrub, select, toggle } from "../parts/controls.mjs";
+import { Address, readAddress } from "../parts/address.mjs";
+import { ERROR, chart, curveKey, curvePanels, drawCurves, drawResponses, labelOf } from "../parts/chart.mjs";
+import { DEFAULTS, connections, keyOf, nameOf, writeState } from "../parts/config.mjs";
+import { button, panel, scrub, toggle } from "../parts/controls.mjs";
 import { saveCsv, saveRecord } from "../parts/files.mjs";
 import { Guess } from "../parts/guess.mjs";
 import { Messages } from "../parts/messages.mjs";
@@ -12,19 +12,12 @@ import { OwnNetworks, runOf } from "../parts/own.mjs";
 import { unpackAll } from "../parts/record.mjs";
 import { runList } from "../parts/run-list.mjs";
 import { Session } from "../parts/session.mjs";
+import { settingFields } from "../parts/settings.mjs";
 import { PLACES, origin } from "../parts/source-line.mjs";
 import { openSource } from "../parts/sources.mjs";
 import { colourScale, decades, stripPanel } from "../parts/strip.mjs";
 import { folded, runTables } from "../parts/table.mjs";
-import { drawn, html, show } from "../parts/ui.mjs";
-
-const SETTINGS = [
-  ["depth", "Depth", { 8: "8 layers", 20: "20 layers", 32: "32 layers", 56: "56 layers", 110: "110 layers" }],
-  ["shortcut", "Shortcut", { A: "A: identity", B: "B: projections", C: "C: all projected", none: "none" }],
-  ["normalization", "Batch norm", { batch: "on", none: "off" }],
-  ["activation", "Activation", { post: "post-activation", pre: "pre-activation" }],
-];
-const NUMBERS = [["learning_rate", "Learning rate", "any"], ["seed", "Seed", "1"]];
+import { html, onHide, show } from "../parts/ui.mjs";
 
 class Training {
   constructor(el, data, tools) {
@@ -39,8 +32,11 @@ class Training {
     this.guess = new Guess(Boolean(data.guess), () => this.session.config.steps, redraw);
     this.networks = new OwnNetworks({ tools, messages: this.messages, redraw, open: (entry) => this.session.adopt(runOf(entry)) });
     Object.assign(this, { id: data.id, datasets: data.datasets ?? [], open: false, settings: el.clientWidth > 600, link: null });
-    const mine = this.address?.read() ?? null;
-    if (mine !== null) problems.push(...this.restore(mine, start, sources));
+    const { named, state, problems: odd } = readAddress(this.address, start, sources);
+    problems.push(...odd);
+    Object.assign(this.session, { config: state.config, cursor: state.cursor, source: state.source ?? this.session.source });
+    if (state.config.shortcut !== "none") this.session.kind = state.config.shortcut;
+    this.guess.active ||= state.guess;
     this.session.ended = (run, end) => {
       if (run.link === "browser" && run.state === "done") this.networks.keep(run, this.session.runner("browser"));
       return this.guess.judge(end, (step) => this.session.testedAt(step));
@@ -50,17 +46,8 @@ class Training {
     if (problems.length) Object.assign(this.messages, { complaint: problems.join(" "), said: problems.join(" ") });
     this.screen = show(el, () => this.view());
     this.session.saved = () => this.address?.save(this.state()); // only after the reader did something
-    if (mine !== null) el.scrollIntoView({ block: "start" });
+    if (named) el.scrollIntoView({ block: "start" });
     if (data.own) this.networks.show(data.own);
-  }
-
-  /** Take in the address; return what was not understood. */
-  restore(text, start, sources) {
-    const { state, problems } = readState(text, start, sources);
-    Object.assign(this.session, { config: state.config, cursor: state.cursor, source: state.source ?? this.session.source });
-    if (state.config.shortcut !== "none") this.session.kind = state.config.shortcut;
-    this.guess.active ||= state.guess;
-    return problems.length ? [`This address was not understood in full. ${problems.join(" ")} The rest was used.`] : [];
   }
 
   state() {
@@ -153,25 +140,7 @@ class Training {
   }
 
   fields() {
-    const { config, source, sources, recordings } = this.session;
-    const replay = source === "recording";
-    const fixed = (key) => replay && !recordings.some((one) => String(one.config[key]) !== String(config[key]));
-    const missing = (key, choice) => replay && !this.session.recorded({ ...config, [key]: choice, switches: [] });
-    const typed = (key, label) => (text) => {
-      const [number, rule] = readValue(key, text);
-      if (rule) this.messages.complain(`“${label}”: ${rule.replace(key, "it")}. It stays at ${config[key]}.`);
-      else this.choose({ [key]: number });
-      return rule;
-    };
-    const sets = source === "kernel" ? this.datasets : ["digits"];
-    const places = sources.filter((name) => name !== "recording" || recordings.length);
-    return html`<details class="rl-fold" ?open=${this.settings} ${drawn((box) => { if (box.clientWidth > 530) box.open = true; })}><summary>Settings</summary>
-      <div class="rl-settings" role="group" aria-label="Network and training">
-      ${SETTINGS.map(([key, label, texts]) => select(label, CHOICES[key].map((choice) => [choice, texts[choice], missing(key, choice)]), config[key],
-    (choice) => this.choose({ [key]: choice, switches: [] }), fixed(key)))}
-      ${NUMBERS.map(([key, label, by]) => numberField(label, by, config[key], typed(key, label), fixed(key)))}
-      ${this.datasets.length > 1 ? select("Data", sets.map((name) => [name, name]), config.data ?? sets[0], (data) => this.choose({ data }), sets.length < 2) : ""}
-      ${select("Figures from", places.map((name) => [name, PLACES[name]]), source, (name) => this.session.pickSource(name))}</div></details>`;
+    return settingFields(this.session, { messages: this.messages, datasets: this.datasets, open: this.settings, choose: (patch) => this.choose(patch) });
   }
 
   summary() {
@@ -184,10 +153,10 @@ class Training {
   curves(shown) {
     const { session, guess } = this;
     const spec = { steps: session.config.steps, cursor: guess.active || !session.step ? null : session.step };
-    const error = (box) => (guess.place = drawCurves(box, shown, { ...spec, ...ERROR, guess: guess.curve() }));
-    const words = `Chart of the error. ${guess.active ? nameOf(session.config) : session.summary()}`;
-    return html`<div class="rl-columns rl-curves">${panel("Error", "in percent", guess.area(chart(words, error)))}
-      ${panel("Loss", "cross-entropy in nats", chart("Chart of the loss. The figures are in the tables below.", (box) => drawCurves(box, shown, { ...spec, ...LOSS })))}</div>`;
+    return curvePanels(guess.active ? nameOf(session.config) : session.summary(), (box, kind) => {
+      const place = drawCurves(box, shown, { ...spec, ...kind, guess: kind === ERROR ? guess.curve() : null });
+      if (kind === ERROR) guess.place = place;
+    }, (error) => guess.area(error));
   }
 
   scrubber() {
@@ -218,10 +187,9 @@ class Training {
 /** Mount in `el`; `data`: id, config, records, shown, guess. Returns what ends it. */
 export function mount(el, data, tools) {
   const training = new Training(el, data, tools);
-  const hide = () => training.session.hide();
-  document.addEventListener("visibilitychange", hide);
+  const end = onHide(() => training.session.hide());
   return () => {
-    document.removeEventListener("visibilitychange", hide);
+    end();
     training.screen.close();
     training.networks.close();
     training.session.close();

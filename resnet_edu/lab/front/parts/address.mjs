@@ -1,6 +1,16 @@
 // The page's address: "#lab?depth=20;race?seed=3" holds the state of every instrument by its id.
 
+import { readState } from "./config.mjs";
+
 const segments = () => location.hash.slice(1).split(";").filter(Boolean);
+
+/** What an address says of an instrument: { named, state, problems }; `named`: whether it speaks of it at all. */
+export function readAddress(address, start, sources) {
+  const text = address?.read() ?? null;
+  if (text === null) return { named: false, state: { config: start, source: null, cursor: null, guess: false }, problems: [] };
+  const { state, problems } = readState(text, start, sources);
+  return { named: true, state, problems: problems.length ? [`This address was not understood in full. ${problems.join(" ")} The rest was used.`] : [] };
+}
 
 /** The part of the address that belongs to the instrument `id`. */
 export class Address {

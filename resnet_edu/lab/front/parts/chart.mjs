@@ -3,6 +3,7 @@
 // on a canvas, where nothing can be dashed by a style sheet or found by a screen reader.
 
 import { connections } from "./config.mjs";
+import { panel } from "./controls.mjs";
 import { power } from "./numbers.mjs";
 import { drawn, html } from "./ui.mjs";
 
@@ -133,6 +134,10 @@ export function drawCurves(box, runs, spec) {
 }
 export const ERROR = { top: 100, ticks: [0, 20, 40, 60, 80, 100], train: "error", test: "test_error", chance: 90 };
 export const LOSS = { top: 3, ticks: [0, 1, 2, 3], train: "loss", test: "test_loss", chance: Math.log(10) };
+
+/** Charts of error and loss, side by side: `draw(box, kind)` draws with ERROR or LOSS, `over(chart)` lays something over the error. */
+export const curvePanels = (words, draw, over = (box) => box) => html`<div class="rl-columns rl-curves">${panel("Error", "in percent", over(chart(`Chart of the error. ${words}`, (box) => draw(box, ERROR))))}
+  ${panel("Loss", "cross-entropy in nats", chart("Chart of the loss. The figures are in the tables below.", (box) => draw(box, LOSS)))}</div>`;
 
 /** Draw the response size of every block at `step`, the run in front with points. */
 export function drawResponses(box, runs, step) {

@@ -28,6 +28,9 @@ export const scrub = ({ step, last, steps, disabled, move, left }) => html`<labe
   max=${steps} step="1" aria-label="Step shown" aria-valuetext="step ${step} of ${last}" ?disabled=${disabled} ${value(String(step))}
   @input=${({ target }) => move(Number(target.value))} @change=${left}><span class="rl-at">${disabled && !last ? `0 / ${steps}` : `${step} / ${steps}`}</span></label>`;
 
+/** How far something has come, as a share and in words. */
+export const progressBar = (share, words) => html`<span class="rl-progress"><progress max="1" .value=${Math.min(1, share || 0)} aria-label="Progress"></progress><span class="rl-soft">${words}</span></span>`;
+
 /** A titled part of an instrument. */
 export const panel = (title, sub, content, kind = "") => html`<section class="rl-panel ${kind}" aria-label=${title}>
   <p class="rl-title">${title}${sub ? html`<small>${sub}</small>` : nothing}</p>${content}</section>`;

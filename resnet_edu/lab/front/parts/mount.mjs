@@ -2,8 +2,8 @@
 
 const loading = new Map(); // promises of scripts, by name
 
-/** What the scripts of this version share: `base` is where they lie; a `notebook` keeps its address to itself. */
-export const shelf = { instruments: {}, engine: null, digits: null, bank: null, base: null, notebook: false };
+/** What the scripts of this version share: `base` is where they lie, `more` instruments need further parts; a `notebook` keeps its address to itself. */
+export const shelf = { instruments: {}, engine: null, digits: null, bank: null, base: null, more: [], notebook: false };
 
 /** Load one of the book's scripts; at once if it is there. */
 function load(name) {
@@ -12,6 +12,7 @@ function load(name) {
     loading.set(name, new Promise((resolve, reject) => {
       const script = document.createElement("script");
       script.src = new URL(`lab-${name}.js`, shelf.base).href;
+      script.async = false; // they run in the order in which they are asked for
       script.onload = resolve;
       script.onerror = () => {
         loading.delete(name);
@@ -36,7 +37,7 @@ async function bank() {
 }
 
 async function instrument(name) {
-  if (!Object.hasOwn(shelf.instruments, name)) await load(name);
+  if (!Object.hasOwn(shelf.instruments, name)) await Promise.all([shelf.more.includes(name) ? load("parts") : null, load(name)]);
   return shelf.instruments[name];
 }
 

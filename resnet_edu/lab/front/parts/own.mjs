@@ -49,12 +49,29 @@ export function runOf({ file, name, id }) {
   return { config, frames, source: "own", link: null, state: "done", date, device: record?.device ?? null, own: id, name, file, speed: 0 };
 }
 
-/** `tools` are those that an instrument is mounted with; `open(entry)` shows a kept network there. */
+/** Keep the network of a run that has ended, with its curves; `ask` asks the engine that holds it. */
+export async function keepNetwork(run, ask) {
+  const end = run.frames.findLast((frame) => frame.test_error !== undefined);
+  const name = `${nameOf(run.config)}, seed ${run.config.seed}`;
+  const device = `${agent()}, ${run.device}`;
+  const part = run.frames.slice(-20);
+  const facts = {
+    name, date: run.date, test_error: end.test_error, train_error: part.reduce((sum, { error }) => sum + error, 0) / part.length, device,
+    record: packRecord(run, { name: "download", source: "browser", device, date: run.date, command: "the lab", versions: {} }),
+  };
+  const file = await ask("export", { facts });
+  const { test_error, train_error } = facts;
+  run.own = await keep({ name, date: run.date, config: run.config, test_error, train_error, file });
+  run.file = file;
+}
+
+/** `tools` are those that an instrument is mounted with; `open(entry)` shows a kept network there; `listed`: it lists them from the start. */
 export class OwnNetworks {
-  constructor({ tools, messages, redraw, open }) {
-    Object.assign(this, { tools, messages, redraw, open, entries: [], shown: false, naming: null });
-    this.refresh = () => list().then((entries) => Object.assign(this, { entries }), (error) => this.fault("Your networks cannot be read", error)).then(redraw);
+  constructor({ tools, messages, redraw, open, listed = false }) {
+    Object.assign(this, { tools, messages, redraw, open, listed, entries: [], shown: false, naming: null });
+    this.refresh = (fault = (error) => this.fault("Your networks cannot be read", error)) => list().then((entries) => Object.assign(this, { entries }), fault).then(redraw);
     pages.add(this);
+    if (listed) this.refresh(() => {}); // nothing was asked for yet: a fault is told at the first use
   }
 
   fault(what, error) {
@@ -68,25 +85,12 @@ export class OwnNetworks {
     } catch (error) {
       this.fault(what, error);
     }
-    for (const one of pages) if (one.shown) one.refresh();
+    for (const one of pages) if (one.shown || one.listed) one.refresh(one.shown ? undefined : () => {});
   }
 
   /** Keep the network of a run that has ended, with its curves; `runner` holds it. */
   keep(run, runner) {
-    const end = run.frames.findLast((frame) => frame.test_error !== undefined);
-    const name = `${nameOf(run.config)}, seed ${run.config.seed}`;
-    const device = `${agent()}, ${run.device}`;
-    const part = run.frames.slice(-20);
-    const facts = {
-      name, date: run.date, test_error: end.test_error, train_error: part.reduce((sum, { error }) => sum + error, 0) / part.length, device,
-      record: packRecord(run, { name: "download", source: "browser", device, date: run.date, command: "the lab", versions: {} }),
-    };
-    return this.change("This network could not be kept", async () => {
-      const file = await runner.question("export", { facts });
-      const { test_error, train_error } = facts;
-      run.own = await keep({ name, date: run.date, config: run.config, test_error, train_error, file });
-      run.file = file;
-    });
+    return this.change("This network could not be kept", () => keepNetwork(run, (...asked) => runner.question(...asked)));
   }
 
   async take(picked) {

@@ -1,5 +1,7 @@
 // One source at work: a run asks it for frames, one request at a time.
 
+import { measured } from "./pace.mjs";
+
 const POLL = 100; // milliseconds between questions to a source: ten drawings a second
 
 /** A run that a source is to make of `config`. */
@@ -19,13 +21,14 @@ export class Runner {
   /** Send one request for `run` after those before it; take in the reply. */
   request(run, message) {
     this.queue = this.queue.then(async () => {
-      if (run.state === "failed") return;
+      if (run.state === "failed" || run.state === "stopped") return;
       try {
         const before = performance.now();
         const source = await (this.source ??= this.open());
         source.notice = this.on.notice;
         this.take(run, await source.ask({ ...message, since: message.kind === "start" ? 0 : run.frames.length }), before);
       } catch (error) {
+        if (run.state === "stopped") return;
         run.state = "failed";
         this.close();
         this.on.failed(error);
@@ -35,8 +38,8 @@ export class Runner {
   }
 
   /** Ask the engine behind the source about the network that it holds (`engine/questions.mjs`). */
-  question(name, settings) {
-    const asked = this.queue.then(async () => (await this.source).question(name, settings));
+  question(name, settings, more) {
+    const asked = this.queue.then(async () => (await this.source).question(name, settings, more));
     this.queue = asked.catch(() => {});
     return asked;
   }
@@ -45,8 +48,12 @@ export class Runner {
     run.frames.push(...reply.frames);
     if (reply.switches) run.config.switches = reply.switches;
     run.device = reply.device ?? run.device;
-    if (reply.state === "running" && run.mark && now > run.mark.time) run.speed = (1000 * (run.frames.length - run.mark.step)) / (now - run.mark.time);
-    if (!run.mark || now - run.mark.time > 2000) run.mark = { time: now, step: run.frames.length };
+    const since = run.mark ? now - run.mark.time : 0;
+    if (reply.state === "running" && since > 0 && since < 5000) { // longer: the tab was hidden
+      run.speed = (1000 * (run.frames.length - run.mark.step)) / since;
+      if (run.link === "browser" && run.speed) measured(run.config, run.speed);
+    }
+    if (run.frames.length && (!run.mark || since > 2000)) run.mark = { time: now, step: run.frames.length };
     const before = run.state;
     run.state = reply.state;
     if (run.state !== before && (run.state === "failed" || run.state === "done")) this.on.ended(run, reply.message);
@@ -65,6 +72,15 @@ export class Runner {
     const asked = this.request(run, { kind: "start", config: run.config, play: run.state === "running", ...(run.from ? { file: run.from } : {}) });
     if (run.state === "running") this.follow(run);
     return asked;
+  }
+
+  /** Start a run and follow it to its end; one of no steps is at its end once its network is built. */
+  async begin(run) {
+    run.state = run.config.steps ? "running" : "paused";
+    await this.start(run);
+    if (run.config.steps || run.state !== "paused") return;
+    run.state = "done";
+    this.on.ended(run, null);
   }
 
   play(run) {

@@ -8,7 +8,7 @@ const PATIENCE = 6000; // milliseconds without an answer before a source counts 
  * may be `busy`, the reader is told and it goes on when the answer comes.
  */
 export function correspond(send, lost, busy = null) {
-  let [last, broken] = [0, null];
+  let [last, broken, heard] = [0, null, 0];
   const open = new Map();
   const post = { notice: () => {}, fail, receive, ask };
   function fail(text) {
@@ -17,30 +17,38 @@ export function correspond(send, lost, busy = null) {
     open.clear();
   }
   function late() {
-    if (document.hidden) return;
     if (busy) post.notice(busy);
     else fail(lost);
   }
   function receive(reply) {
-    if (reply.progress) return;
+    heard = performance.now();
+    if (reply.progress) return open.get(reply.id)?.progress?.(reply.progress);
     open.get(reply.id)?.resolve(reply);
-    open.delete(reply.id);
+    return open.delete(reply.id);
   }
-  function ask(request) {
+  function ask(request, { progress, signal } = {}) {
     if (broken) return Promise.reject(new Error(broken));
     return new Promise((resolve, reject) => {
       const id = ++last;
-      let waited = false;
-      const timer = setTimeout(() => {
-        waited = true;
-        late();
-      }, PATIENCE);
+      let [waited, timer] = [false, 0];
+      const wait = (time) => {
+        timer = setTimeout(() => { // a source that answers others, or reports, is not lost
+          const left = document.hidden ? PATIENCE : heard + PATIENCE - performance.now();
+          if (left > 0) return wait(left);
+          waited = true;
+          return late();
+        }, time);
+      };
+      wait(PATIENCE);
+      const stop = () => send({ id: ++last, kind: "cancel", of: id });
+      signal?.addEventListener("abort", stop, { once: true });
       const settle = (how) => (value) => {
         clearTimeout(timer);
+        signal?.removeEventListener("abort", stop);
         if (waited) post.notice("");
         how(value);
       };
-      open.set(id, { resolve: settle(resolve), reject: settle(reject) });
+      open.set(id, { resolve: settle(resolve), reject: settle(reject), progress });
       try {
         send({ ...request, id });
       } catch {
@@ -64,9 +72,15 @@ export function browserSource(engine, digits) {
   };
   post.ask({ kind: "hello", digits }).catch(() => {});
   return Object.assign(post, {
-    /** Ask about the network that the Worker holds; a promise of the answer's value. */
-    async question(question, settings) {
-      const { value, error } = await post.ask({ kind: "ask", question, settings });
+    /**
+     * Ask about the network that the Worker holds; a promise of the answer's value. `progress({ done, total, part })` follows
+     * it; `signal` gives it up, which rejects with an AbortError.
+     */
+    async question(question, settings, { progress, signal } = {}) {
+      const given = () => new DOMException("given up", "AbortError");
+      if (signal?.aborted) throw given();
+      const { value, error, cancelled } = await post.ask({ kind: "ask", question, settings }, { progress, signal });
+      if (cancelled) throw given();
       if (error) throw new Error(error);
       return value;
     },

@@ -14,6 +14,14 @@ export const table = (caption, head, rows, hidden = false) => html`<table><capti
 export const folded = (summary, open, toggled, fill) => html`<details ?open=${open} @toggle=${({ target }) => toggled(target.open)}><summary>${summary}</summary>
   <div class="rl-tables" tabindex="0" role="region" aria-label=${summary}>${open ? fill() : ""}</div></details>`;
 
+/** The test errors of runs, a column each; `labelOf(run)` heads it. */
+export function errorTable(runs, labelOf) {
+  const steps = [...new Set(runs.flatMap(({ frames }) => frames.filter((frame) => frame.test_error !== undefined).map((frame) => frame.step)))].sort((a, b) => a - b);
+  const cell = (run, step) => percent(run.frames[step - 1]?.test_error ?? NaN);
+  return runs.length ? table("Test error in percent", ["Step", ...runs.map((run) => `${labelOf(run)}, seed ${run.config.seed}`)],
+    steps.map((step) => [step, ...runs.map((run) => cell(run, step))])) : html`<p>Nothing trained yet.</p>`;
+}
+
 /** The figures of the charts, and of every block at `step`, as two tables. */
 export function runTables(run, name, step) {
   const frames = run.frames.filter((frame, index) => frame.test_loss !== undefined || index === run.frames.length - 1 || frame.step === 1);

@@ -29,6 +29,12 @@ function keepKeys(event) {
   if (!event.ctrlKey && !event.metaKey && !event.altKey && (event.key.length === 1 || SWALLOWED.has(event.key) || event.key.startsWith("Arrow"))) event.stopPropagation();
 }
 
+/** Call `turned()` when the page's tab is hidden, and when it is in sight again; returns what ends that. */
+export function onHide(turned) {
+  document.addEventListener("visibilitychange", turned);
+  return () => document.removeEventListener("visibilitychange", turned);
+}
+
 /** Draw `view()`, a template, into `el`. `redraw()` draws it again once the present task is done, `close()` ends that. */
 export function show(el, view) {
   let [asked, gone] = [false, false];
