@@ -157,6 +157,20 @@ def _recorded_results(id: str = "recorded-results"):
     return shown._repr_html_(), {"id": id}
 
 
+def _myths_and_bugs(id: str = "myths-and-bugs", case: int | None = None):
+    """Find the hidden bug of a network that runs; ``case`` is the number of the first case (default: drawn by lot)."""
+    from resnet_edu.figures import Table
+
+    rows = [
+        ("shapes", "a stride in the wrong stage"),
+        ("sizes", "a ReLU before the addition, a bare projection, a missing last batch norm"),
+        ("loss", "a softmax before the cross-entropy"),
+        ("the test error in two orders", "eval() forgotten"),
+    ]
+    caption = "Where six bugs show that crash nothing. With JavaScript, this table is a game that hides one of them."
+    return Table(("probe", "what it convicts"), rows, caption)._repr_html_(), {"id": id, "case": case}
+
+
 INSTRUMENTS = {
     "training": _training,
     "race": _race,
@@ -165,6 +179,7 @@ INSTRUMENTS = {
     "architectures": _architectures,
     "residual-block": _residual_block,
     "recorded-results": _recorded_results,
+    "myths-and-bugs": _myths_and_bugs,
 }
 
 

@@ -9,8 +9,11 @@ import { generator } from "./random.mjs";
 /** Settings that a run may leave out (resnet_edu/lab/__init__.py lists the others). */
 const SETTINGS = {
   branch_gain: 1, shortcut_gain: 1, weight_scale: 1, last_scale: 1, frozen: [], moving_statistics: false,
-  task: "classify", blocks: 3, target: "stay",
+  task: "classify", blocks: 3, target: "stay", bug: "none",
 };
+
+/** Bugs of public code, each in a network that runs: the exhibits of the chapter on myths and bugs. */
+export const BUGS = ["none", "early stride", "relu before addition", "bare projection", "no last norm", "softmax twice", "no eval"];
 
 /** The factors of a block's branch and shortcut. A block without either would pass nothing on, so the shortcut stays. */
 const gainsOf = ({ branchGain, shortcutGain, connected }) => [branchGain, connected || branchGain === 0 ? shortcutGain : 0];
@@ -19,7 +22,7 @@ const gainsOf = ({ branchGain, shortcutGain, connected }) => [branchGain, connec
 function addBlock(parts, x, channels, stride, isFirst) {
   const { builder, config, norm, conv, blocks, layers } = parts;
   const { operations } = builder;
-  const { shortcut, activation, width } = config;
+  const { shortcut, activation, width, bug } = config;
   const pre = activation === "pre";
   const number = blocks.length + 1;
   const block = {
@@ -38,14 +41,14 @@ function addBlock(parts, x, channels, stride, isFirst) {
   const one = conv(named("conv1"), activated, channels, 3, stride);
   const middle = norm(named(pre ? "bn2" : "bn1"), one.y, true);
   const two = conv(named("conv2"), middle, channels, 3, 1);
-  const branch = pre ? two.y : norm(named("bn2"), two.y, false);
+  const branch = pre ? two.y : norm(named("bn2"), two.y, bug === "relu before addition");
   restrict(start, 0);
   start = operations.length;
   const keeps = stride === 1 && x.channels === channels;
   let side = x;
   if (projects) {
     const { y } = conv(named("downsample.0"), pre ? activated : x, channels, 1, stride);
-    side = pre ? y : norm(named("downsample.1"), y, false);
+    side = pre || bug === "bare projection" ? y : norm(named("downsample.1"), y, false);
   } else if (!keeps) side = padding(builder, x, channels, stride);
   restrict(start, 1);
   layers.push(one.weight, two.weight);
@@ -59,7 +62,7 @@ function addBlock(parts, x, channels, stride, isFirst) {
 /** The stem, three stages of blocks and the classifier. */
 function addClassifier(parts, size, classes) {
   const { builder, config, norm, conv } = parts;
-  const [pre, count] = [config.activation === "pre", (config.depth - 2) / 6];
+  const [pre, count, bug] = [config.activation === "pre", (config.depth - 2) / 6, config.bug];
   const images = builder.tensor(1, size, false);
   const stem = conv("conv1", images, config.width, 3, 1);
   parts.layers.push(stem.weight);
@@ -67,10 +70,10 @@ function addClassifier(parts, size, classes) {
   parts.outputs.push(stem.y);
   parts.responses.push(x);
   for (let stage = 0; stage < 3; stage++) for (let index = 0; index < count; index++) {
-    x = addBlock(parts, x, config.width << stage, stage && !index ? 2 : 1, !stage && !index);
+    x = addBlock(parts, x, config.width << stage, !index && Boolean(stage) !== (bug === "early stride") ? 2 : 1, !stage && !index);
   }
-  if (pre) x = norm("bn_last", x, true);
-  const head = classifier(builder, x, classes);
+  if (pre && bug !== "no last norm") x = norm("bn_last", x, true);
+  const head = classifier(builder, x, classes, bug === "softmax twice");
   parts.layers.push(head.weight);
   return { images, head };
 }
@@ -136,6 +139,7 @@ function update(builder, config, rates) {
  */
 export function buildNet(given, { size = 8, classes = 10, ...options } = {}) {
   const config = { ...SETTINGS, switches: [], ...given };
+  if (!BUGS.includes(config.bug)) throw new Error(`bug must be one of ${BUGS.join(", ")}, got ${JSON.stringify(config.bug)}`);
   const builder = makeBuilder(config.batch_size, options);
   const normalized = config.normalization === "batch";
   const parts = { builder, config, layers: [], blocks: [], outputs: [], responses: [] };
