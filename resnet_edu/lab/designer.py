@@ -22,6 +22,7 @@ from resnet_edu.blocks import SHORTCUTS, BasicBlock, Bottleneck, choose
 RECORDED = Path(__file__).parent / "recorded" / "designer.json"
 COMMAND = "python -m resnet_edu.lab.designer"
 SIDE = 28  # height and width of the block's input, the same for all, so that all can be compared
+PASSES = 25  # forward passes of a recorded time: enough for a median where something else is at work
 CHOICES = {
     "block": ("basic", "bottleneck"),
     "channels": (64, 128, 256, 512),
@@ -69,12 +70,18 @@ def build(block: str, channels: int, shortcut: str, stride: int, variant: str = 
 
 
 def cost(
-    block: str, channels: int, shortcut: str, stride: int, variant: str = "v1.5", device: str = "cpu"
+    block: str,
+    channels: int,
+    shortcut: str,
+    stride: int,
+    variant: str = "v1.5",
+    device: str = "cpu",
+    passes: int = PASSES,
 ) -> BlockCost:
-    """Count one block and time it on ``device``. Raises ``ValueError`` as ``build``."""
+    """Count one block and time ``passes`` of it on ``device``. Raises ``ValueError`` as ``build``."""
     module = build(block, channels, shortcut, stride, variant)
     shape = (channels, SIDE, SIDE)
-    times = _latencies(module, shape, device)
+    times = _latencies(module, shape, device, passes)
     return BlockCost(
         block,
         channels,
@@ -91,7 +98,7 @@ def cost(
 
 
 @torch.inference_mode()
-def _latencies(module: nn.Module, shape: tuple[int, int, int], device: str, repeats: int = 9) -> list[float]:
+def _latencies(module: nn.Module, shape: tuple[int, int, int], device: str, repeats: int) -> list[float]:
     module = module.to(device).eval()
     x = torch.randn(1, *shape, device=device)
     times = []
@@ -117,7 +124,7 @@ def all_choices() -> list[dict]:
 
 
 def load_costs() -> dict:
-    """Return the recorded table: ``costs`` (rows of ``BlockCost``), ``device``, ``date``, ``versions``, ``command``."""
+    """Return the recorded table: ``costs`` (rows of ``BlockCost``), ``passes``, ``device``, ``date``, ``versions``, ``command``."""
     return json.loads(RECORDED.read_text(encoding="utf-8"))
 
 
@@ -144,6 +151,7 @@ def main() -> None:
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "versions": {"torch": torch.__version__},
         "command": COMMAND,
+        "passes": PASSES,
         "choices": CHOICES,
         "costs": [asdict(cost(**chosen)) for chosen in all_choices()],
     }

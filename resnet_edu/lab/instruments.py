@@ -82,10 +82,13 @@ def _bottleneck(id: str = "bottleneck"):
     data = load_costs()
     costs = {"/".join(str(one[key]) for key in data["choices"]): BlockCost(**one) for one in data["costs"]}
     pair = [costs["basic/64/A/1/v1.5"], costs["bottleneck/256/A/1/v1.5"]]
-    caption = f"Two blocks of {SIDE}×{SIDE} maps, one image; median of nine passes: {data['device']}, {data['date']}."
+    caption = (
+        f"Two blocks of {SIDE}×{SIDE} maps, one image; median and range of {data['passes']} passes: {data['device']}, "
+        f"{data['date']}. With JavaScript, this table is an instrument that also times both blocks on your device."
+    )
     table = Table(("cost", "basic-64", "bottleneck-256"), rows(*pair), caption)
     times = {key: (one.milliseconds, one.fastest, one.slowest) for key, one in costs.items()}
-    kept = {key: data[key] for key in ("device", "date", "versions", "choices")}
+    kept = {key: data[key] for key in ("device", "date", "versions", "choices", "passes")}
     return table._repr_html_(), {"id": id, "side": SIDE, "times": times, **kept}
 
 

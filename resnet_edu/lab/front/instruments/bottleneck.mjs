@@ -115,7 +115,7 @@ class Designer {
         × ${say(one.memory / other.memory)} the memory, × ${say(now / then)} the recorded time; ${this.timed()}.</strong></output>
       ${this.bars(one, other)}<div class="rl-bar rl-actions">${this.stop ? button("Stop", () => this.stop?.abort()) : button(`Time both here (about ${Math.max(1, Math.round(seconds))} s)`, () => this.time(), { main: true })}
         ${this.stop ? html`<progress max="1" .value=${this.done} aria-label="Timing"></progress>` : ""}</div>
-      <p class="rl-key">Maps of ${data.side}×${data.side}. Counts are made in this page, a time is of one image. Recorded: median of nine passes of one image and their range, ${data.device}, torch ${data.versions.torch}, ${data.date}.
+      <p class="rl-key">Maps of ${data.side}×${data.side}. Counts are made in this page, a time is of one image. Recorded: median and range of ${data.passes} passes of one image, ${data.device}, torch ${data.versions.torch}, ${data.date}.
         Here: median and range of passes of eight images at once, one thread${this.kernels ? ` (${agent()}, ${this.kernels})` : ""}; our kernels, not PyTorch’s.</p>${messages.live()}</section>`;
   }
 }

@@ -16,8 +16,8 @@ const SUSPECTS = {
   none: { fits: () => true, name: "No bug: it does what it says", why: "Nothing was planted. Its figures differ from the reference’s as another seed’s do." },
   "early stride": { fits: () => true, name: "The first stage strides, and no later one", exhibit: 1, why: "Shapes: all three stages work on 4×4 maps, where 8, 4 and 2 are meant." },
   "relu before addition": { fits: ({ activation }) => activation === "post", name: "A ReLU stands at the end of the branch", exhibit: 2, why: "Sizes: a block with an identity shortcut lowers no value at all, for its branch cannot be negative." },
-  "bare projection": { fits: ({ activation, shortcut }) => activation === "post" && shortcut === "B", name: "No batch norm behind the projections", exhibit: 5, why: "Sizes: at blocks 4 and 7 the shortcut has the size that its input happens to bring; behind a batch norm it starts near 1." },
-  "no last norm": { fits: ({ activation }) => activation === "pre", name: "The last batch norm and ReLU are missing", exhibit: 6, why: "Sizes: what reaches the pooling is as large as the last sum, and not brought back to about 1." },
+  "bare projection": { fits: ({ activation, shortcut }) => activation === "post" && shortcut === "B", name: "No batch norm behind the projections", exhibit: 5, why: "Sizes: at blocks 4 and 7 the shortcut is as large as its input happens to be; behind a batch norm it starts near 1." },
+  "no last norm": { fits: ({ activation }) => activation === "pre", name: "The last batch norm and ReLU are missing", exhibit: 6, why: "Sizes: what reaches the pooling is the last sum as it is, louder than where a batch norm stands before it." },
   "softmax twice": { fits: () => true, name: "A softmax before the cross-entropy", exhibit: 13, why: "Loss: it never falls below 1.461, the least that probabilities as logits allow, although the error falls." },
   "no eval": { fits: () => true, name: "eval() was forgotten when testing", exhibit: 10, why: "Orders: the same test images, sorted by class, give another error, for batch norm judges each by its company." },
 };
