@@ -124,7 +124,7 @@ def all_choices() -> list[dict]:
 
 
 def load_costs() -> dict:
-    """Return the recorded table: ``costs`` (rows of ``BlockCost``), ``passes``, ``device``, ``date``, ``versions``, ``command``."""
+    """Return the recorded table: ``costs`` (rows of ``BlockCost``), ``passes``, ``device``, ``date`` and the rest."""
     return json.loads(RECORDED.read_text(encoding="utf-8"))
 
 
