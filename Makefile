@@ -1,6 +1,6 @@
 # Two commands matter: `make book` and `make test`. Each does all of its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab test bench test-all venv browser sandbox requirements clean
+.PHONY: help book serve lab test bench test-all push-editions try-editions-in-colabs-image links venv browser sandbox requirements clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -33,6 +33,18 @@ test-all: test ## run the slow tests, too: a whole class graded, nbgrader, Grade
 
 bench: .venv/.ready ## compare the training loop with the usual ones, side by side
 	@$(BIN)/python -m benchmarks.training
+
+push-editions: book ## push the editions for Colab and Binder to their branch (BOOK_URL, PUSH_TOKEN)
+	@$(BIN)/python tools/editions.py book/_build/html/editions --push
+
+COLAB_IMAGE := us-docker.pkg.dev/colab-images/public/cpu-runtime
+try-editions-in-colabs-image: ## run the editions in the image that Colab publishes; needs Docker
+	BOOK_URL=http://127.0.0.1:8421 $(MAKE) book
+	docker run --rm --network host --volume "$(CURDIR):/book:ro" --entrypoint python3 $(COLAB_IMAGE) \
+	  /book/tools/try_editions.py /book/book/_build/html/editions --site /book/book/_build/html --port 8421
+
+links: book ## look whether the links that lead out of the book still lead somewhere
+	$(BIN)/jupyter-book build --builder linkcheck book
 
 venv: ## make the environment anew
 	rm -rf .venv

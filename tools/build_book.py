@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1] / "book" / "_ext"))
+import address
 from dependencies import FRONT, PACKAGE, ROOT, checksum, files_below, files_of, reached
 from filelock import FileLock
 
@@ -41,10 +43,11 @@ def states() -> dict[str, str]:
     requirements = ROOT / "requirements.txt"
     frame = [path for path in book if path.parent == BOOK or path.relative_to(BOOK).parts[0] in ("assets", "_ext")]
     frame = [path for path in frame if path.suffix != ".md"]
+    addresses = (str(address.site()), str(address.repository()))  # buttons and links are made of them
     lab = [*files_of(reached([f"{PACKAGE}.lab"])), *files_below(FRONT)]
     return {
-        "everything": checksum([*book, *package, requirements]),
-        "frame": checksum([*frame, requirements]),
+        "everything": checksum([*book, *package, requirements], *addresses),
+        "frame": checksum([*frame, requirements], *addresses),
         "lab": checksum(lab),
     }
 
@@ -96,6 +99,26 @@ def forget(before: dict[str, str], now: dict[str, str]) -> None:
                 doctree.unlink()
 
 
+def add_wheel() -> None:
+    """Put the package's wheel beside the pages: notebooks in Colab, in a fork or without internet install it."""
+    folder = BUILD / "html" / "wheels"
+    shutil.rmtree(folder, ignore_errors=True)
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"the package's wheel was not built:\n{done.stdout}{done.stderr}")
+
+
+def add_editions() -> None:
+    """Write the notebooks for Colab and Binder beside the pages where the site's address is known."""
+    import editions
+
+    folder = BUILD / "html" / "editions"
+    shutil.rmtree(folder, ignore_errors=True)
+    if site := address.site():
+        editions.write(folder, site)
+
+
 def build(jobs: int) -> None:
     """Make what is out of date."""
     before, now = json.loads(DONE.read_text()) if DONE.exists() else {}, states()
@@ -108,6 +131,8 @@ def build(jobs: int) -> None:
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "-n", "-W", "--keep-going", str(BOOK)]
     if subprocess.run(command, cwd=ROOT).returncode:
         sys.exit("the book was not built: see the messages above")
+    add_wheel()
+    add_editions()
     DONE.write_text(json.dumps(now))
 
 
