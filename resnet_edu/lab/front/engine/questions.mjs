@@ -6,6 +6,7 @@ import { lossAt, randomDirection } from "./landscape.mjs";
 import { jacobian, lens, maps, probabilitiesOf, sizes, spectra } from "./probes.mjs";
 import { generator } from "./random.mjs";
 import { blockOf, copyInput, newHead, recalibrate, remember, rememberStatistics, scaleFilters, setBlock, swapBlocks } from "./surgery.mjs";
+import { timeBlocks } from "./timing.mjs";
 import { evaluating, within } from "./training.mjs";
 import { packNetwork } from "./weights.mjs";
 
@@ -167,9 +168,10 @@ const studies = {
 
 /** Return the generator that answers a question; throws for one that does not exist or does not fit the run. */
 export function* answer(run, question, settings = {}) {
-  if (!Object.hasOwn(answers, question) && !Object.hasOwn(studies, question)) {
-    throw new Error(`there is no question ${JSON.stringify(question)}; there are ${[...Object.keys(answers), ...Object.keys(studies)].join(", ")}`);
+  if (question !== "time" && !Object.hasOwn(answers, question) && !Object.hasOwn(studies, question)) {
+    throw new Error(`there is no question ${JSON.stringify(question)}; there are ${[...Object.keys(answers), ...Object.keys(studies), "time"].join(", ")}`);
   }
+  if (question === "time") return yield* timeBlocks(settings);
   if (!run) throw new Error("there is no network yet: start a run, or open one");
   const { task } = run.config;
   if (task !== "classify" && classifierOnly.includes(question)) throw new Error(`${question} needs a classifier; this is a ${task} of ${task === "chain" ? "convolutions" : "blocks"}`);

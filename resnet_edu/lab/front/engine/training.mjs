@@ -13,7 +13,7 @@ export function* evaluating(net, data, indices) {
   for (let from = 0; from < indices.length; from += net.batch) {
     const some = indices.slice(from, from + net.batch);
     showImages(net, data, some);
-    const result = net.forward(false, some.length);
+    const result = net.forward(net.config.bug === "no eval", some.length);
     loss += result.loss * some.length;
     wrong += result.wrong;
     yield { done: from + some.length, total: indices.length };
