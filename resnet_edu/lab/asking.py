@@ -35,8 +35,9 @@ def measured(chapter: str, values: Mapping[object, object], **numbers: object) -
     """Return the chapter's own numbers beside the reader's guess, and the question why they differ.
 
     ``values`` are numbers (or words) by the keys of the question's items; one that is left out, ``None`` or not finite
-    counts as not measured. ``numbers`` fill the gaps of the reasons. Raises ``ValueError`` for a key that the question
-    lacks, and for a number that is missing or not asked for.
+    counts as not measured, and what the question does not ask for is left out, so that a reader may measure more.
+    ``numbers`` fill the gaps of the reasons. Raises ``ValueError`` if no key is one of the question's, for a word that
+    was no choice, and for a number that is missing or not asked for.
     """
     from resnet_edu.lab.instruments import instrument
     from resnet_edu.lab.widget import Question
@@ -112,8 +113,10 @@ def measured_values(one: Prediction, values: Mapping[object, object]) -> dict[st
     """Return what was measured by the keys of the items; ``None`` where nothing was."""
     given = {str(key): value for key, value in values.items()}
     known = [item.key for item in one.item]
-    if unknown := [key for key in given if key not in known]:
-        raise ValueError(f"{one.id} has no item {unknown[0]!r}; it has {', '.join(map(repr, known))}")
+    if not given.keys() & set(known):
+        raise ValueError(
+            f"{one.id} asks for {', '.join(map(repr, known))}; got {', '.join(map(repr, given)) or 'nothing'}"
+        )
     found: dict[str, float | str | None] = {}
     for item in one.item:
         value = given.get(item.key)

@@ -80,8 +80,7 @@ class Recall:
     @property
     def gaps(self) -> frozenset[str]:
         """The names of the numbers that the page fills in."""
-        whys = [why for _, why in self.near]
-        return gaps(self.text, self.answer, str(self.number), *whys, *_texts(self.option))
+        return gaps(str(self.number), *texts(self))
 
 
 @dataclass(frozen=True)
@@ -138,6 +137,13 @@ def gaps(*texts: str) -> frozenset[str]:
 
 def _texts(options: tuple) -> list[str]:
     return [text for one in options for text in (one.text, one.why)]
+
+
+def texts(one: Recall | Prediction) -> list[str]:
+    """Return every text of a question that a reader may see."""
+    if isinstance(one, Prediction):
+        return [one.text, *(item.label for item in one.item), *_texts(one.reason)]
+    return [one.text, one.answer, *(why for _, why in one.near), *_texts(one.option)]
 
 
 def _fits(value: object, hint: object) -> bool:
@@ -224,6 +230,8 @@ def _check_predict(one: Prediction, where: str) -> None:
     _check(len(set(keys)) < len(keys), where, f"two items have the same key: {keys}")
     for item in one.item:
         _check_item(item, f"{where}, item {item.key}", one.scale)
+    early = sorted(gaps(one.text, *(item.label for item in one.item)))
+    _check(early, where, f"text and labels stand where nothing is measured yet, so they have no gaps; got {early}")
     few = len(one.reason) < REASONS
     _check(few, where, f"give at least {REASONS} reasons to choose from, got {len(one.reason)}")
     _check_options(one.reason, where, "reason")
@@ -273,10 +281,7 @@ def _check_all(questions: list, name: str, file: str) -> None:
         _check(one.id in seen, where, "this id is used twice")
         _check(one.version < 1, where, f"version must be 1 or more, got {one.version}")
         seen.add(one.id)
-        texts = [one.text, *_texts(getattr(one, "option", ())), *_texts(getattr(one, "reason", ()))]
-        texts += [getattr(one, "answer", "-"), *(why for _, why in getattr(one, "near", ()))]
-        texts += [item.label for item in getattr(one, "item", ())]
-        for text in texts:
+        for text in texts(one):
             _check(not text.strip(), where, "a text is empty")
             try:
                 markup(text)

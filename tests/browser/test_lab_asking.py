@@ -284,6 +284,12 @@ HOSTILE = {
 }
 
 
+def stored(kept):
+    """A script that puts answers into the browser's storage, once."""
+    text = json.dumps(json.dumps(kept))
+    return f"localStorage['resnet-edu-answers'] ??= {text};"
+
+
 def test_hostile_files_get_a_message_and_change_nothing(open_progress):
     page = open_progress()
     for name, text in HOSTILE.items():
@@ -298,9 +304,7 @@ def test_hostile_numbers_in_a_kept_answer_stay_text(open_progress):
     trap = {"version": 1, "at": "2026-01-01T00:00:00Z", "due": "2026-01-02T00:00:00Z", "stage": -9, "right": False}
     trap["numbers"] = {"factor": "<img src=x onerror=window.trapped=1>", "count": "1"}
     kept = {"format": 1, "questions": {"depth/why": trap}, "operated": {}}
-    page = open_progress(
-        start=f"localStorage.getItem('resnet-edu-answers') ?? localStorage.setItem('resnet-edu-answers', {json.dumps(json.dumps(kept))});"
-    )  # noqa: E501
+    page = open_progress(start=stored(kept))
     question = ask(page, "Why does")
     assert "<img src=x" in question.inner_text() and page.evaluate("window.trapped") is None
     question.get_by_text("Both add up").click()
@@ -311,8 +315,7 @@ def test_hostile_numbers_in_a_kept_answer_stay_text(open_progress):
 def test_a_question_whose_version_rose_is_asked_anew_and_old_answers_stay_in_the_export(open_progress, open_chapter):
     entry = {"version": 0, "at": "2026-01-01T00:00:00Z", "right": True, "first": True, "given": []}
     kept = {"format": 1, "operated": {}, "questions": {"depth/why": entry, "depth/gone": {**entry, "version": 3}}}
-    start = f"localStorage.getItem('resnet-edu-answers') ?? localStorage.setItem('resnet-edu-answers', {json.dumps(json.dumps(kept))});"  # noqa: E501
-    page = open_chapter(start=start)
+    page = open_chapter(start=stored(kept))
     assert ask(page, "Why does").get_by_role("button", name="Check").is_visible()
     progress = open_progress(keep=page)
     assert "0 of 4" in progress.get_by_role("row", name="What depth buys").inner_text()

@@ -88,8 +88,8 @@ class Guess {
 
   view() {
     const { data, committed, skipped } = this;
-    const further = document.getElementById(data.further);
-    return html`<section class="rl rl-questions" aria-label="Your guess"><p class="rl-title">Your guess, before you read on</p>
+    const further = this.tools.address && document.getElementById(data.further);
+    return html`<section class="rl rl-questions" aria-label="Your guess"><p class="rl-asked">${rich(data.text)}</p>
       ${data.items.map((item) => (item.choices ? this.words(item) : this.number(item)))}
       <div class="rl-bar">${button(committed ? "Guess again" : "This is my guess", () => this.commit(), { main: !committed })}
         <span ?hidden=${committed || skipped}>${button("Skip", () => this.skip())}</span></div>
@@ -120,7 +120,7 @@ function compared(data, guess) {
     <tbody>${data.items.map(row)}</tbody></table>`;
 }
 
-function mountMeasured(el, data) {
+function mountMeasured(el, data, tools) {
   let screen = null;
   const redraw = () => screen?.redraw();
   const messages = new Messages(redraw);
@@ -128,7 +128,7 @@ function mountMeasured(el, data) {
   const ask = new Ask(why, redraw, (text) => messages.announce(text));
   screen = show(el, () => {
     const guess = data.guess ?? entry(data.ask)?.values;
-    const asked = document.getElementById(data.asked);
+    const asked = tools.address && document.getElementById(data.asked);
     return html`<section class="rl rl-questions" aria-label="Your guess and what was measured">${compared(data, guess)}
       <p class="rl-key" ?hidden=${guess}>You made no guess${asked ? html`: <a href="#${data.asked}">it is not too late</a>` : nothing}.</p>${ask.view()}
       <p class="rl-key">${trouble()}</p>${messages.live()}</section>`;
@@ -143,7 +143,7 @@ function mountMeasured(el, data) {
 export function mount(el, data, tools) {
   const chapter = data.chapter;
   const full = { ...data, ask: { id: data.question, version: data.version }, further: `measured-${chapter}`, asked: `predict-${chapter}` };
-  if (data.measured) return mountMeasured(el, full);
+  if (data.measured) return mountMeasured(el, full, tools);
   let screen = null;
   const guess = new Guess(full, tools, () => screen?.redraw());
   screen = show(el, () => guess.view());
