@@ -127,7 +127,7 @@ function mountMeasured(el, data, tools) {
   const why = { id: `${data.question}-why`, version: data.version, text: "Where your guess was off: why the gap?", options: data.reasons, any: true };
   const ask = new Ask(why, redraw, (text) => messages.announce(text));
   screen = show(el, () => {
-    const guess = data.guess ?? entry(data.ask)?.values;
+    const guess = entry(data.ask)?.values ?? data.guess; // a kernel's, where this output keeps no storage of its own
     const asked = tools.address && document.getElementById(data.asked);
     return html`<section class="rl rl-questions" aria-label="Your guess and what was measured">${compared(data, guess)}
       <p class="rl-key" ?hidden=${guess}>You made no guess${asked ? html`: <a href="#${data.asked}">it is not too late</a>` : nothing}.</p>${ask.view()}
