@@ -6,6 +6,8 @@ import types
 
 import pytest
 from conftest import ROOT
+from spellchecker import SpellChecker
+from test_prose import NUMBER, SETTINGS, WORDS
 
 from resnet_edu import solutions
 
@@ -107,3 +109,13 @@ def test_a_text_quotes_mean_and_deviation_over_the_seeds(script):
     assert one.text(one.run()) == "It is 7.00\u00a0±\u00a01.00, see {eq}`a`, $x_{a}$."
     lost = one.run() | {"numbers": {"a": [1.0, None, 1.0]}}
     assert one.text(lost).startswith("It is 1.00 (1 of 3 diverged)")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_texts_are_spelled_right_and_quote_their_numbers(name):
+    for one in ALL[name]:
+        text = re.sub(r"`[^`]*`|\$[^$]*\$|\]\([^)]*\)|\{[^}]*\}", " ", one.function.__doc__)
+        words = {word.lower() for word in re.findall(r"[A-Za-z][a-z]+", text)}
+        assert not SpellChecker().unknown(words) - WORDS, f"exercise {one.number}: mend the word, or add it"
+        lines = [line for line in text.splitlines() if not line.strip().startswith("|")]
+        assert not set(NUMBER.findall(" ".join(lines))) - SETTINGS - {"0.05"}, f"exercise {one.number}: typed results"

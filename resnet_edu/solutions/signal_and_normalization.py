@@ -53,7 +53,18 @@ def learn(network, data, seed):
 
 
 def exercise_1(seed):
-    """T."""
+    """About as well. Training error in percent, 56 layers without any
+    normalisation:
+
+    | epoch | 1 | 4 | 8 |
+    |---|---|---|---|
+    | SkipInit, from 0 | {skip_1:.0f} | {skip_4:.0f} | {skip_8:.1f} |
+    | Fixup (without its scalar biases) | {fixup_1:.0f} | {fixup_4:.0f} | {fixup_8:.1f} |
+
+    Both begin as the identity, SkipInit by its scalar and Fixup by its last
+    convolution, and both are slow in the first epoch, while the branches
+    wake. Three seeds do not tell them apart.
+    """
     data = digits()
     skipped = learn(skip_init(data, seed, 0.0), data, seed)
     fixed = learn(fixup(data, seed), data, seed)
@@ -77,7 +88,16 @@ def exercise_2(seed):
 
 
 def exercise_3(seed):
-    """T."""
+    """They do, and in the residual network more. After 40 epochs with a weight
+    decay of 0.001 the mean over the layers is {plain_mean:.3f} in plain-20
+    and {residual_mean:.3f} in residual-20; below 1 are {plain_below:.0f} and
+    {residual_below:.0f} % of the layers, the lowest at {plain_lowest:.2f} and
+    {residual_lowest:.2f}. Both fit their images ({plain_error:.1f} and
+    {residual_error:.1f} % training error). That is the paper's order, this
+    time with scales that have moved. It is still the decay that moved them,
+    in both networks: compare a run without it before you read the figure as a
+    trait of the branches.
+    """
     data, found = digits(), {}
     images = data.normalize(data.train.images[:128])
     for name, kind in (("plain", "none"), ("residual", "A")):
