@@ -140,7 +140,9 @@ def recall_figure(name: str, numbers: Mapping[str, object]) -> tuple[str, dict]:
         raise ValueError(f"there is no recall question {name!r}; the chapter has {known}")
     texts = check_numbers(frozenset().union(*(one.gaps for one in chosen)), numbers, f"recall({name!r})")
     data = [recall_data(one, texts) for one in chosen]
-    return "".join(_recall_still(one) for one in data) + _answers([one["answer"] for one in data]), {
+    numbered = [f"{number}. " if len(data) > 1 else "" for number in range(1, len(data) + 1)]
+    still = "".join(_recall_still(one, number) for one, number in zip(data, numbered, strict=True))
+    return still + _answers([one["answer"] for one in data]), {
         "title": "" if single else "Recall",
         "questions": data,
     }
@@ -195,10 +197,10 @@ def _folded(summary: str, text: str) -> str:
     return f"<details><summary>{summary}</summary>{text}</details>"
 
 
-def _recall_still(one: dict) -> str:
+def _recall_still(one: dict, number: str) -> str:
     options = "".join(f"<li>{option['text']}</li>" for option in one.get("options", ()))
     listed = f"<ul>{options}</ul>" if options else ""
-    return f"<div><p><strong>{one['text']}</strong></p>{listed}{_folded('Answer', one['answer'])}</div>"
+    return f"<div><p><strong>{number}{one['text']}</strong></p>{listed}{_folded('Answer', one['answer'])}</div>"
 
 
 def _predict_still(one: Prediction) -> str:
@@ -227,5 +229,8 @@ def _measured_still(data: dict) -> str:
 
 def shown(value: float | str | None, unit: str) -> str:
     """Return a measured value with its unit; ``None`` is a dash."""
-    text = "–" if value is None else questions.spoken(value)
-    return html.escape(f"{text} {unit}".strip() if value is not None else text)
+    if value is None:
+        return "–"
+    number = not isinstance(value, str) and 1e-3 <= abs(value) < 1e6
+    text = f"{float(f'{value:.3g}'):,g}" if number else questions.spoken(value)  # 0.1 and not 0.100
+    return html.escape(f"{text} {'' if isinstance(value, str) else unit}".strip())
