@@ -16,26 +16,23 @@ from resnet_edu.lab.recording import check_config, load_records
 
 
 class WithIsland:
-    """A widget that also shows itself as HTML (``still``), so that a page or an export needs no kernel."""
+    """A widget behind an HTML output (``still``), so that a page, a saved notebook or an export needs no kernel.
+
+    Two outputs, since a notebook that is opened again shows an error in place of a widget without its kernel, whatever
+    else the output offers. The instrument waits for the widget, and takes the place of one that does not come
+    (``standIn`` in ``front/parts/mount.mjs``); the built book shows HTML alone.
+    """
 
     still: Instrument
 
-    def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict]:
-        if hasattr(super(), "_repr_mimebundle_"):
-            shown = super()._repr_mimebundle_(**options)
-        else:  # a plain widget of ipywidgets 7
-            view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-            shown = {"text/plain": type(self).__name__, "application/vnd.jupyter.widget-view+json": view}
-        data, metadata = shown if isinstance(shown, tuple) else (shown, {})
-        return {**data, "text/html": self.still._repr_html_()}, metadata
+    def _ipython_display_(self, **_: object) -> None:
+        from IPython.display import display
 
-    if hasattr(ipywidgets.Widget, "_ipython_display_"):  # ipywidgets 7, which shows widgets its own way
-
-        def _ipython_display_(self, **_: object) -> None:
-            from IPython.display import display
-
-            data, metadata = self._repr_mimebundle_()
-            display(data, metadata=metadata, raw=True)
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        name = type(self).__name__
+        display({"text/plain": name, "text/html": self.still.behind_widget()._repr_html_()}, raw=True)
+        widget = {"text/plain": name, "text/html": "", "application/vnd.jupyter.widget-view+json": view}
+        display(widget, raw=True)
 
 
 class Panel(WithIsland, ipywidgets.VBox):

@@ -1,4 +1,4 @@
-"""Instruments in a real JupyterLab: run, restarted, saved, opened again, exported."""
+"""Instruments in a real JupyterLab and Notebook 7: run, restarted, saved, opened again, exported."""
 
 import os
 import socket
@@ -59,10 +59,11 @@ def page(browser, server):
     context.close()
 
 
-def open_notebook(page, server):
-    page.goto(f"{server[0]}lab/tree/page.ipynb", timeout=120_000)
+def open_notebook(page, server, place="lab/tree"):
+    page.goto(f"{server[0]}{place}/page.ipynb", timeout=120_000)
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
-    page.locator('.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=120_000)
+    if place == "lab/tree":
+        page.locator('.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=120_000)
 
 
 def ask(page, address, method, path):
@@ -136,6 +137,35 @@ def test_an_instrument_runs_is_saved_and_lives_on_without_a_kernel(page, server,
         one for one in problems if "net::" not in one and "failed: http" not in one
     ]  # nbconvert asks a CDN for MathJax
     assert own == []
+    exported.close()
+
+
+@pytest.mark.parametrize("place", ["lab/tree", "notebooks"], ids=["JupyterLab", "Notebook 7"])
+def test_a_kernels_lab_is_there_in_a_notebook_that_was_not_run_and_in_an_export(page, server, browser, place):
+    """Its kernel is gone: the same instrument, training in the browser, stands in, and no error."""
+    address, folder = server
+    write(folder, CELLS[1])
+    open_notebook(page, server, place)
+    run(page, 1)
+    page.wait_for_timeout(1000)
+    assert [lab.is_visible() for lab in page.locator(".rl").all()] == [True]  # the widget alone
+    page.get_by_role("button", name="Train in the kernel").wait_for()
+    save(page)
+    for session in page.request.get(f"{address}api/sessions").json():
+        ask(page, address, "DELETE", f"sessions/{session['id']}")
+    page.reload()
+    page.get_by_role("button", name="Train in this browser").click(timeout=120_000)
+    page.wait_for_function(FINISHED, timeout=120_000)
+    assert not page.get_by_text("Error displaying widget").is_visible()
+    assert not page.get_by_text("Loading widget").is_visible()
+
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", "page.ipynb"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    exported = browser.new_page()
+    exported.goto((folder / "page.html").as_uri())
+    exported.get_by_role("button", name="Train in this browser").click(timeout=60_000)
+    exported.wait_for_function(FINISHED, timeout=120_000)
+    assert not exported.get_by_text("Error displaying widget").is_visible()
     exported.close()
 
 
