@@ -164,11 +164,12 @@ def predict_figure(
 
 def progress_figure() -> tuple[str, dict]:
     """Return the page of the reader's progress: every chapter with the questions that it asks."""
-    chapters = []
-    for name, chapter in questions.read_all().items():
+    chapters, asking = [], questions.read_all()
+    for name, title in CHAPTERS.items():
+        chapter = asking.get(name, questions.Chapter(name, None, ()))
         asked = [_moved(recall_data(one, None)) for one in chapter.recall]
         predict = chapter.predict and {"id": chapter.predict.id, "version": chapter.predict.version}
-        chapters.append({"name": name, "title": CHAPTERS[name], "predict": predict or None, "recall": asked})
+        chapters.append({"name": name, "title": title, "predict": predict, "recall": asked})
     words = "With JavaScript, this page shows which chapters you have worked through, and asks again what you missed."
     return f"<p>{words}</p>", {"chapters": chapters}
 
