@@ -273,6 +273,10 @@ def _number(values: list, digits: str) -> str:
             if len(set(values)) == 1
             else ", ".join(map(str, values))
         )
+    if digits == "each":
+        return ", ".join(
+            "diverged" if v is None else f"{v:.1f}" for v in values
+        )
     kept = np.array(
         [value for value in values if value is not None], dtype=float
     )
