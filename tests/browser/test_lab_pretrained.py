@@ -44,16 +44,16 @@ def test_a_pretrained_network_needs_fewer_labels_and_one_seed_could_mislead(page
 
 
 def test_other_labels_start_anew_and_the_classifier_alone_learns_less(page):
-    page.get_by_label("Labels").select_option("200, 20 a class")
+    page.get_by_role("combobox", name="Labels").select_option("200, 20 a class")
     page.wait_for_function("document.querySelector('.rl-summary').textContent.includes('What are 200 labels worth')")
-    page.get_by_label("Digits now").select_option("as they were")
+    page.get_by_role("combobox", name="Digits now").select_option("as they were")
     page.wait_for_function("document.querySelector('.rl-summary').textContent.includes('as they were with')")
     upright, same = (float(text) for text in re.findall(r"([\d.]+) %", summary(page)))
     assert upright == same
     page.get_by_role("button", name=TRAIN).click()
     whole, _ = trained(page, 1)
-    page.get_by_label("Digits now").select_option("upside down")
-    page.get_by_label("Fine-tuning moves").select_option("the classifier alone")
+    page.get_by_role("combobox", name="Digits now").select_option("upside down")
+    page.get_by_role("combobox", name="Fine-tuning moves").select_option("the classifier alone")
     page.wait_for_function(READY)
     page.get_by_role("button", name=TRAIN).click()
     page.wait_for_function("document.querySelector('.rl-summary').textContent.includes('upside down, 200 labels')")
@@ -62,7 +62,7 @@ def test_other_labels_start_anew_and_the_classifier_alone_learns_less(page):
 
 
 def test_a_press_can_be_stopped(page):
-    page.get_by_label("Labels").select_option("200, 20 a class")
+    page.get_by_role("combobox", name="Labels").select_option("200, 20 a class")
     page.wait_for_function("document.querySelector('.rl-summary').textContent.includes('What are 200')")
     page.get_by_role("button", name="Three more seeds").click()
     page.get_by_role("button", name="Stop").click()
