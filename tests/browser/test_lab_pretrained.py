@@ -76,9 +76,8 @@ def test_fine_tuning_in_pytorch_from_the_pages_own_network_agrees(page, digits, 
     import numpy as np
     import torch
 
-    from resnet_edu.datasets import only_classes
     from resnet_edu.training import TrainConfig, evaluate, train
-    from resnet_edu.transfer import upside_down, with_new_classifier
+    from resnet_edu.transfer import only_classes, upside_down, with_new_classifier
 
     page.get_by_text("Your networks", exact=True).click()
     with page.expect_download() as download:

@@ -69,7 +69,7 @@ class Pretrained {
     if (!this.source) return [];
     const { depth, shortcut, normalization, activation, width } = this.source.config;
     return Array.from({ length: this.seeds }, (_, n) => n + 1).flatMap((seed) => {
-      const config = { depth, shortcut, normalization, activation, width, seed, steps: STEPS, test_every: 5, batch_size: 20, data: { turn: this.turn, per_class: this.each, seed } };
+      const config = { depth, shortcut, normalization, activation, width, seed, steps: STEPS, test_every: 5, batch_size: 16, data: { turn: this.turn, per_class: this.each, seed } };
       const frozen = this.frozen === "body" ? "body" : [];
       return [{ key: `tuned ${seed}`, config: { ...config, head: "new", frozen }, file: this.file }, { key: `scratch ${seed}`, config }];
     });
@@ -127,7 +127,7 @@ class Pretrained {
       <output class="rl-summary" aria-live="off"><strong>${this.words()}</strong></output>
       ${curvePanels(this.words(), (box, kind) => drawCurves(box, runs, { ...spec, ...kind }))}${curveKey}
       ${begun ? html`<div class="rl-details"><p class="rl-title">Test error at the end<small>every seed a point, the stroke their mean</small></p></div>${dots("Test error at the end", groups)}` : ""}
-      <p class="rl-key">Solid: fine-tuned from the network above, with a new classifier. Dashed: the same architecture from scratch. Equal labels, batches of 20 and a rate of 0.03 for both; 360 test pictures.</p>
+      <p class="rl-key">Solid: fine-tuned from the network above, with a new classifier. Dashed: the same architecture from scratch. Equal labels, batches of 16 and a rate of 0.03 for both; 360 test pictures.</p>
       ${folded("Figures as tables", this.open, (open) => { this.open = open; this.redraw(); }, () => errorTable(runs, ({ way }) => WAYS[way]))}${bench.networks.view(bench.holder.own?.id)}${messages.live()}</div>`;
   }
 
