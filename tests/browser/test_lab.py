@@ -4,6 +4,7 @@ import base64
 import gzip
 import http.server
 import json
+import re
 import threading
 
 import pytest
@@ -380,6 +381,19 @@ def test_a_recording_replays_or_with_reduced_motion_jumps(open_lab):
     calm.get_by_role("button", name="Replay the recording").click()
     calm.wait_for_timeout(200)
     assert calm.locator(".rl-at").inner_text() == "300 / 300"
+    assert calm.locator(".rl [aria-live='polite']").inner_text().startswith("Finished. 56 layers")
+
+
+def test_without_webassembly_the_time_that_is_left_is_said_and_that_rounding_differs(open_lab):
+    """A policy that forbids WebAssembly: what a page under an older browser meets."""
+    policy = "script-src file: blob:; worker-src blob:"
+    body = f'<meta http-equiv="Content-Security-Policy" content="{policy}">{island(config={"depth": 20})}'
+    page = open_lab(body=body)
+    page.locator(".rl-primary").first.click()
+    page.wait_for_function("/left, learning rate/.test(document.querySelector('.rl-summary').textContent)")
+    said = summary(page)
+    assert "plain JavaScript" in said and "rounding differs" in said
+    assert re.search(r"steps/s, about \d+ (s|min) left", said), said
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -503,5 +517,6 @@ def test_the_files_stay_small():
     assert size.pop("lab.js") + size.pop("lab-training.js") < 30
     assert size.pop("lab-parts.js") < 15
     assert size.pop("lab-engine.js") < 60
+    assert size.pop("lab-bank.js") < 80  # all recorded runs, on the page of recorded results alone
     assert max(size.values()) < 5, size
     assert len(gzip.compress(island().encode(), 9)) / 1000 < 60

@@ -5,7 +5,7 @@ import { operated } from "./answers.mjs";
 const loading = new Map(); // promises of scripts, by name
 
 /** What the scripts of this version share: `base` is where they lie, `more` instruments need further parts; a `notebook` keeps its address to itself. */
-export const shelf = { instruments: {}, engine: null, digits: null, base: null, more: [], notebook: false };
+export const shelf = { instruments: {}, engine: null, digits: null, bank: null, base: null, more: [], notebook: false };
 
 /** Load one of the book's scripts; at once if it is there. */
 function load(name) {
@@ -32,6 +32,12 @@ async function engine() {
   return { engine: shelf.engine, digits: shelf.digits };
 }
 
+/** The run bank (resnet_edu/lab/records.py), loaded at the first use. */
+async function bank() {
+  if (!shelf.bank) await load("bank");
+  return shelf.bank;
+}
+
 async function instrument(name) {
   if (!Object.hasOwn(shelf.instruments, name)) await Promise.all([shelf.more.includes(name) ? load("parts") : null, load(name)]);
   return shelf.instruments[name];
@@ -40,7 +46,7 @@ async function instrument(name) {
 /** Mount `name` into `el`, once; returns a promise of what ends it. `tools` add to those of a page. */
 export async function mountIn(el, name, data, tools = {}) {
   const { mount } = await instrument(name);
-  return mount(el, data, { engine, mountIn, ...tools });
+  return mount(el, data, { engine, bank, mountIn, ...tools });
 }
 
 /** Say in `el`, beside what stands there, why an instrument could not start. */
