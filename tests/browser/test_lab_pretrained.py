@@ -4,7 +4,7 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from lab_page import open_lab, static, summary  # noqa: F401
+from lab_page import open_lab, press_and_stop, static, summary  # noqa: F401
 
 from resnet_edu import lab
 
@@ -64,8 +64,7 @@ def test_other_labels_start_anew_and_the_classifier_alone_learns_less(page):
 def test_a_press_can_be_stopped(page):
     page.get_by_role("combobox", name="Labels").select_option("200, 20 a class")
     page.wait_for_function("document.querySelector('.rl-summary').textContent.includes('What are 200')")
-    page.get_by_role("button", name="Three more seeds").click()
-    page.get_by_role("button", name="Stop").click()
+    press_and_stop(page, "Three more seeds")
     page.get_by_role("button", name="Three more seeds").wait_for()
 
 

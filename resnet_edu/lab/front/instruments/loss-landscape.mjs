@@ -122,6 +122,7 @@ class Landscape {
 
   mapWords(loss, side) {
     const known = Array.from(loss).filter((value) => !Number.isNaN(value));
+    if (!known.length) return "No point yet.";
     const low = (100 * known.filter((value) => value < GUESSING).length) / known.length;
     const bent = known.length === loss.length ? `, ${notConvex(loss, side).toFixed(0)} % of the points within ½ bend downward` : "";
     return `Centre ${say(loss[(loss.length - 1) / 2])}, ${low.toFixed(0)} % of ${known.length} points below guessing${bent}, highest ${say(Math.max(...known))}.`;
