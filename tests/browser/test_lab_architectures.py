@@ -10,6 +10,7 @@ from lab_page import open_lab, static  # noqa: F401
 
 from resnet_edu import accounting, lab, networks
 from resnet_edu.blocks import BasicBlock, Bottleneck
+from resnet_edu.lab import assets
 from resnet_edu.lab.designer import all_choices, load_costs
 
 BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
@@ -18,7 +19,7 @@ BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
 @pytest.fixture(scope="module")
 def count(browser):
     page = browser.new_page()
-    page.add_script_tag(content=f"globalThis.parts = ({lab.page_script(('countNetwork', 'countBlock'))})();")
+    page.add_script_tag(content=f"globalThis.parts = ({assets.page_script(('countNetwork', 'countBlock'))})();")
     return lambda name, settings: page.evaluate("([name, list]) => list.map(parts[name])", [name, settings])
 
 

@@ -8,6 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from lab_page import open_lab, static  # noqa: F401
 
 from resnet_edu import lab
+from resnet_edu.lab import assets
 from resnet_edu.lab.designer import all_choices, cost, load_costs
 
 THEMES = ("light", "dark")
@@ -34,7 +35,7 @@ def test_the_engine_times_the_blocks_that_are_counted(browser):
         | {"stride": stride, "shortcut": shortcut, "variant": variant}
         for block in ("basic", "bottleneck") for stride in (1, 2) for shortcut in "ABC" for variant in ("v1", "v1.5")
     ]  # fmt: skip
-    page.add_script_tag(content=f"globalThis.parts = ({lab.page_script(('countBlock',))})();")
+    page.add_script_tag(content=f"globalThis.parts = ({assets.page_script(('countBlock',))})();")
     timed, counted = page.evaluate(
         "(blocks) => [engine.finish(engine.answer(null, 'time', { blocks, passes: 3 })), blocks.map(parts.countBlock)]",
         blocks,

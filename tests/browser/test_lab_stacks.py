@@ -49,7 +49,7 @@ def results(page):
 
 def trained(page, seeds):
     page.wait_for_function(
-        "n => document.body.innerText.split(`(n = ${n})`).length === 3 && !document.body.innerText.includes('Stop')",
+        "n => document.body.innerText.split(`(n = ${n})`).length >= 3 && !document.body.innerText.includes('Stop')",
         arg=seeds,
         timeout=90_000,
     )
