@@ -53,11 +53,12 @@ def test_the_ratio_of_multiply_adds_stands_beside_that_of_times_recorded_and_mea
     assert f"× {small.memory / neck.memory:.2f}"[:6] in summary.inner_text()
     assert "not timed on this device yet" in summary.inner_text() and "73,984" in region.inner_text()
     for index, label in ((0, "bottleneck: 1×1, 3×3, 1×1"), (1, "bottleneck: 1×1, 3×3, 1×1")):  # small ones: quick
-        region.get_by_label("Block").nth(index).select_option(label=label)
-        region.get_by_label("Input channels").nth(index).select_option("64")
-    region.get_by_label("Stride", exact=True).nth(1).select_option(index=1)
+        region.get_by_role("combobox", name="Block", exact=True).nth(index).select_option(label=label)
+        region.get_by_role("combobox", name="Input channels", exact=True).nth(index).select_option("64")
+    region.get_by_role("combobox", name="Stride", exact=True).nth(1).select_option(index=1)
     assert (
-        region.get_by_label("Stride on").nth(0).is_disabled() and region.get_by_label("Stride on").nth(1).is_enabled()
+        region.get_by_role("combobox", name="Stride on", exact=True).nth(0).is_disabled()
+        and region.get_by_role("combobox", name="Stride on", exact=True).nth(1).is_enabled()
     )
     region.get_by_role("button", name=re.compile("Time both here")).click()
     page.get_by_text("Forward pass here").wait_for(timeout=60_000)
@@ -68,8 +69,8 @@ def test_the_ratio_of_multiply_adds_stands_beside_that_of_times_recorded_and_mea
 def test_timing_can_be_stopped_and_a_worker_that_fails_says_so(open_lab):
     page = open_lab(lab.instrument("bottleneck"))
     for index in (0, 1):
-        page.get_by_label("Block").nth(index).select_option(index=0)
-        page.get_by_label("Input channels").nth(index).select_option("256")
+        page.get_by_role("combobox", name="Block", exact=True).nth(index).select_option(index=0)
+        page.get_by_role("combobox", name="Input channels", exact=True).nth(index).select_option("256")
     page.get_by_role("button", name=re.compile("Time both here")).click()
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("button", name=re.compile("Time both here")).wait_for()
