@@ -44,6 +44,10 @@ KINDS = [
     {"shortcut": "none"},
     {"shortcut": "B", "normalization": "none", "depth": 8},
     {"shortcut": "A", "normalization": "none", "activation": "pre", "depth": 8},
+    {"shortcut": "B", "activation": "bn-after-addition", "depth": 8},
+    {"shortcut": "A", "activation": "relu-before-addition", "depth": 14},
+    {"shortcut": "C", "activation": "relu-only-pre", "depth": 14},
+    {"shortcut": "A", "activation": "relu-only-pre", "normalization": "none", "depth": 8},
 ]
 
 
@@ -497,6 +501,69 @@ def test_a_stack_learns_a_map_as_pytorchs_does(page, shortcut, normalization):
         assert torch.allclose(tensor(one), parameters[name_of(one["name"])].data, atol=1e-4, rtol=1e-3), one["name"]
 
 
+@pytest.mark.parametrize("normalization", ["batch", "none"])
+@pytest.mark.parametrize("border", ["circular", "zeros"])
+def test_a_chain_is_pytorchs_forwards_and_backwards(page, border, normalization):
+    config = {
+        **SMALL, "task": "chain", "depth": 11, "width": 8, "size": 6, "batch_size": 8, "border": border,
+        "normalization": normalization, "weight_scale": 1.1,
+    }  # fmt: skip
+    made = page.evaluate(
+        """(config) => {
+          const run = engine.startTraining(config, digits);
+          const asked = () => engine.finish(engine.answer(run, "sizes", {}));
+          const [first, again] = [asked(), asked()];
+          const { net } = run;
+          const [images, wanted] = [plain(net.images.data), plain(net.wanted)];
+          return { first, again, weights: net.layers.map(({ data }) => plain(data)), images, wanted };
+        }""",
+        config,
+    )
+    assert made["first"] == made["again"]  # the noise is the same each time
+
+    def tensor(numbers, *shape):
+        return torch.tensor(numbers, dtype=torch.float64).view(*shape)
+
+    x = tensor(made["images"], 8, 6, 6, 8).permute(3, 0, 1, 2).requires_grad_()
+    assert x.std().item() == pytest.approx(1, abs=0.1)
+    seen = []
+    for numbers in made["weights"]:
+        conv = nn.Conv2d(8, 8, 3, padding=1, padding_mode=border, bias=False, dtype=torch.float64)
+        conv.weight.data = tensor(numbers, 3, 3, 8, 8).permute(3, 2, 0, 1)
+        assert conv.weight.std().item() == pytest.approx(1.1 * (2 / 72) ** 0.5, rel=0.2)
+        norm = nn.BatchNorm2d(8, dtype=torch.float64) if normalization == "batch" else nn.Identity()
+        output = conv(x)
+        x = norm(output).relu()
+        seen.append((output, x))
+        for one in seen[-1]:
+            one.retain_grad()
+    x.backward(tensor(made["wanted"], 8, 6, 6, 8).permute(3, 0, 1, 2))
+    assert len(made["first"]["layers"]) == 11
+    for ours, (output, after) in zip(made["first"]["layers"], seen, strict=True):
+        assert ours["activation"] == pytest.approx(after.square().mean().sqrt().item(), rel=1e-5), ours["name"]
+        assert ours["activation_gradient"] == pytest.approx(after.grad.norm().item(), rel=1e-4), ours["name"]
+        assert ours["gradient"] == pytest.approx(output.grad.norm().item(), rel=1e-4), ours["name"]
+
+
+def test_a_branch_that_copies_its_input_and_is_taken_away_passes_nothing(ask, images):
+    config = {"shortcut": "A", "normalization": "none"}
+    copied = ("copy", {"block": 3})
+    seen = ask(
+        config, 0, keep="keep", sizes0="sizes", copy=copied, whole=("set", {"block": 3, "branch": 1}), file="export",
+        logits=FEW, sizes1="sizes", half=("set", {"block": 3, "branch": -0.5}), sizes2="sizes",
+        off=("set", {"block": 3, "branch": -1}), sizes3="sizes", chain=("jacobian", {"image": 0, "from": 1, "to": 9}),
+        restore="restore", sizes4="sizes",
+    )  # fmt: skip
+    doubled, halved, gone = (one["blocks"][2] for one in (seen.sizes1, seen.sizes2, seen.sizes3))
+    assert doubled["branch"] == doubled["shortcut"] and doubled["output"] == pytest.approx(2 * doubled["input"])
+    assert halved["output"] == pytest.approx(halved["input"] / 2) and gone["output"] == 0 < gone["input"]
+    assert max(layer["weight_gradient"] for layer in seen.sizes3["layers"]) == 0 == max(seen.chain["values"])
+    assert seen.sizes4 == seen.sizes0
+    network = network_of(seen.file)
+    x = torch.rand(2, 4, 8, 8)
+    assert torch.equal(network.blocks[2].branch(x), x) and same(seen.logits, network, images)
+
+
 def test_factors_of_a_run_are_in_its_gradients_and_first_weights(ask, page, digits):
     """λ, α and a scale on first weights, in training mode; the gradients travel in place of the weights."""
     for config in (
@@ -621,7 +688,7 @@ def test_mistakes_are_told_and_change_nothing(page):
             ["swap", { first: 1, second: 2 }], ["evaluate", { split: "valid" }], ["lens", { image: 1797 }],
             ["maps", { image: [1, 2] }], ["jacobian", { image: 0, from: 2, to: 1 }],
             ["line", { normalization: "layer" }], ["line", { alphas: [] }], ["restore"],
-            ["recalibrate", { images: 8 }], ["scale", {}]];
+            ["recalibrate", { images: 8 }], ["scale", {}], ["copy", { block: 2 }]];
           const before = plain(engine.packNetwork(run.net));
           const told = asked.map(([question, settings]) => {
             try {
@@ -639,7 +706,7 @@ def test_mistakes_are_told_and_change_nothing(page):
         "branch must be a number, got x", "blocks 1 and 2 cannot change places",
         'split must be "test" or "train", got "valid"', "from 0 to 1796, got 1797", "64 numbers from 0 to 16, got 2",
         "from must not lie behind to", "normalization must be", "alphas must be a list of numbers", "ask keep first",
-        "at least one batch of 16", "factor must be a number",
+        "at least one batch of 16", "factor must be a number", "block 2 changes the shape",
     ]  # fmt: skip
     for text, part in zip(said["told"], parts, strict=True):
         assert part in text

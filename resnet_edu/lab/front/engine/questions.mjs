@@ -5,7 +5,8 @@ import { showImages, showOne, splitOf } from "./data.mjs";
 import { lossAt, randomDirection } from "./landscape.mjs";
 import { jacobian, lens, maps, probabilitiesOf, sizes, spectra } from "./probes.mjs";
 import { generator } from "./random.mjs";
-import { blockOf, newHead, recalibrate, remember, rememberStatistics, scaleFilters, setBlock, swapBlocks } from "./surgery.mjs";
+import { blockOf, copyInput, newHead, recalibrate, remember, rememberStatistics, scaleFilters, setBlock, swapBlocks } from "./surgery.mjs";
+import { timeBlocks } from "./timing.mjs";
 import { evaluating, within } from "./training.mjs";
 import { packNetwork } from "./weights.mjs";
 
@@ -118,7 +119,7 @@ function* surface({ net, data }, { seeds = [0, 1], normalization, alphas = evenl
 }
 
 const firstBatch = ({ net, data }) => splitOf(data, { split: "train", images: net.batch });
-const classifierOnly = ["evaluate", "logits", "lesions", "vote", "sizes", "jacobian", "spectra", "lens", "maps", "line", "surface", "export", "head", "recalibrate"];
+const classifierOnly = ["evaluate", "logits", "lesions", "vote", "jacobian", "spectra", "lens", "maps", "line", "surface", "export", "head", "recalibrate"];
 
 const answers = {
   describe: (run) => ({
@@ -143,7 +144,12 @@ const answers = {
     return {};
   },
   export: ({ net, step }, { facts = {} }) => packNetwork(net, { step, ...facts }),
-  sizes: (run, { images = firstBatch(run), training = true }) => sizes(run.net, run.data, numbers("images", images), training),
+  copy: ({ net }, { block }) => (copyInput(net, block), {}),
+  sizes(run, { images, training = true }) {
+    if (run.data) showImages(run.net, run.data, numbers("images", images ?? firstBatch(run)));
+    else run.feed();
+    return sizes(run.net, training);
+  },
   maps: ({ net, data }, { image }) => ({ maps: maps(net, data, image) }),
 };
 
@@ -162,11 +168,13 @@ const studies = {
 
 /** Return the generator that answers a question; throws for one that does not exist or does not fit the run. */
 export function* answer(run, question, settings = {}) {
-  if (!Object.hasOwn(answers, question) && !Object.hasOwn(studies, question)) {
-    throw new Error(`there is no question ${JSON.stringify(question)}; there are ${[...Object.keys(answers), ...Object.keys(studies)].join(", ")}`);
+  if (question !== "time" && !Object.hasOwn(answers, question) && !Object.hasOwn(studies, question)) {
+    throw new Error(`there is no question ${JSON.stringify(question)}; there are ${[...Object.keys(answers), ...Object.keys(studies), "time"].join(", ")}`);
   }
+  if (question === "time") return yield* timeBlocks(settings);
   if (!run) throw new Error("there is no network yet: start a run, or open one");
-  if (run.config.task === "stack" && classifierOnly.includes(question)) throw new Error(`${question} needs a classifier; this is a stack of blocks`);
+  const { task } = run.config;
+  if (task !== "classify" && classifierOnly.includes(question)) throw new Error(`${question} needs a classifier; this is a ${task} of ${task === "chain" ? "convolutions" : "blocks"}`);
   if (Object.hasOwn(answers, question)) return answers[question](run, settings);
   return yield* studies[question](run, settings);
 }

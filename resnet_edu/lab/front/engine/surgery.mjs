@@ -19,6 +19,21 @@ export function setBlock(block, { branch = block.branchGain, shortcut = block.sh
   Object.assign(block, { branchGain: branch, shortcutGain: shortcut, connected: Boolean(connected) });
 }
 
+/**
+ * Let both convolutions of a block's branch pass their input on (He et al. 2015, section 1): where nothing normalises and
+ * the input has no negative numbers, F(x) = x, and with a branch of -1 the block passes nothing.
+ */
+export function copyInput(net, number) {
+  const block = blockOf(net, number);
+  if (!block.keeps) throw new Error(`block ${number} changes the shape, so its branch cannot copy its input; choose a block that keeps it`);
+  for (const { name, k, inputs, channels, data } of net.parameters) {
+    if (!name.startsWith(`block${number}.conv`)) continue;
+    data.fill(0);
+    const middle = (k * k - 1) / 2; // taps in the order of (k, k, C_in, C_out); a bias has none
+    for (let c = 0; k && c < channels; c++) data[(middle * inputs + c) * channels + c] = 1;
+  }
+}
+
 /** What belongs to a block, by its name inside it. */
 const belongings = (net, { number }) => {
   const inside = ({ name }) => name.startsWith(`block${number}.`);
