@@ -43,6 +43,14 @@ def test_requirements_are_exact_and_name_no_index():
     assert {"d2l==0.17.0", "jupyter-book==1.0.4.post1"} <= {line.split(" ")[0] for line in lines}
 
 
+def test_continuous_integration_takes_the_same_versions_by_hash():
+    exact = {line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")}
+    locked = (ROOT / ".ci" / "requirements-hashes.txt").read_text()
+    entries = re.findall(r"^(\S+==.*?)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", locked, re.MULTILINE)
+    assert {version for version, _ in entries} == exact
+    assert "LOCKED=1" in (ROOT / ".github" / "workflows" / "test.yml").read_text() and "://" not in locked
+
+
 def test_importing_the_package_stays_light():
     heavy = ("sklearn", "matplotlib", "ipywidgets", "IPython")
     code = f"import sys, resnet_edu.networks, resnet_edu.datasets; print([m for m in {heavy} if m in sys.modules])"

@@ -41,7 +41,8 @@ def states() -> dict[str, str]:
     """
     book, package = list(files_below("book")), list(files_below(PACKAGE))
     requirements = ROOT / "requirements.txt"
-    frame = [path for path in book if path.parent == BOOK or path.relative_to(BOOK).parts[0] in ("assets", "_ext")]
+    around = ("assets", "_ext", "_templates")
+    frame = [path for path in book if path.parent == BOOK or path.relative_to(BOOK).parts[0] in around]
     frame = [path for path in frame if path.suffix != ".md"]
     addresses = (str(address.site()), str(address.repository()))  # buttons and links are made of them
     lab = [*files_of(reached([f"{PACKAGE}.lab"])), *files_below(FRONT)]

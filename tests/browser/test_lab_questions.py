@@ -598,6 +598,87 @@ def test_factors_of_a_run_are_in_its_gradients_and_first_weights(ask, page, digi
             assert (ours[name] - one.grad).norm() < 1e-3 * one.grad.norm() + 1e-5 * whole, name
 
 
+@pytest.mark.parametrize(("shortcut", "fresh"), [("A", False), ("A", True), ("none", True)])
+def test_sub_networks_vote_as_the_packages_do(ask, digits, shortcut, fresh):
+    asked = {"members": 7, "seed": 4, "fresh": fresh, "images": 100, "spared": [1, 4]}
+    seen = ask(
+        {"shortcut": shortcut}, 60, file="export", vote=("vote", asked), again="export",
+        two=("vote", {**asked, "members": 2}), other=("vote", {**asked, "members": 2, "seed": 5}),
+    )  # fmt: skip
+    assert seen.file == seen.again  # factors and statistics are put back
+    cuts = seen.vote["cuts"]
+    assert seen.two["cuts"] == cuts[:2] != seen.other["cuts"]
+    assert {number for cut in cuts for number in cut} == {2, 3, 5, 6, 7, 8, 9}
+    network = network_of(seen.file)
+    calibration = digits.normalize(digits.train.images[:512])
+    images, labels = digits.normalize(digits.test.images[:100]), digits.test.labels[:100]
+    total = torch.zeros(100, 10)
+    for number, cut in enumerate(cuts):
+        member = interventions.delete_blocks(network, [block - 1 for block in cut])
+        member = probes.recalibrate(member, calibration, 16) if fresh else member.eval()
+        with torch.no_grad():
+            answers = member(images).softmax(1)
+        total += answers
+        # an image on the border between two digits may fall to either side
+        assert abs(seen.vote["errors"][number] - 100 * (answers.argmax(1) != labels).float().mean()) <= 1.01
+        assert abs(seen.vote["together"][number] - 100 * (total.argmax(1) != labels).float().mean()) <= 1.01
+
+
+def test_a_start_near_the_identity_is_the_packages(page, digits):
+    from resnet_edu.networks import start_near_identity
+
+    script = """([config, file]) => {
+      const { net } = engine.startTraining(config, digits, file ? { file: bytes(file) } : {});
+      return plain(engine.packNetwork(net));
+    }"""
+    for config in KINDS:
+        usual = page.evaluate(script, [{**SMALL, **config}, None])
+        ours = page.evaluate(script, [{**SMALL, **config, "identity_start": 0.1}, None])
+        network = network_of(usual)
+        start_near_identity(network, 0.1)
+        for name, one in network.state_dict().items():
+            assert torch.allclose(network_of(ours).state_dict()[name], one, atol=1e-6), name
+        # whoever goes on from a file goes on from its weights
+        kept = network_of(page.evaluate(script, [{**SMALL, "identity_start": 0.5}, ours])).state_dict()
+        assert all(torch.equal(kept[name], one) for name, one in network_of(ours).state_dict().items())
+    with pytest.raises(Exception, match="identity_start must be a number of at least 0"):
+        page.evaluate(script, [{**SMALL, "identity_start": -1}, None])
+
+
+@pytest.mark.parametrize("limit", [0.05, 1000.0])
+def test_clipping_a_step_is_pytorchs(page, digits, limit):
+    """Two steps; the second one shows that the momentum took in the clipped gradient."""
+    script = """([config]) => {
+      const run = engine.startTraining(config, digits);
+      const files = [plain(engine.packNetwork(run.net))];
+      const seen = [1, 2].map(() => {
+        const { norms } = run.next();
+        files.push(plain(engine.packNetwork(run.net)));
+        return { norms, images: Array.from(run.net.images.data), labels: Array.from(run.net.labels) };
+      });
+      return { files, seen };
+    }"""
+    config = {**SMALL, "depth": 8, "clip_norm": limit, "frozen": ["conv1"], "steps": 99, "test_every": 99}
+    made = page.evaluate(script, [config])
+    network = network_of(made["files"][0]).double().train()
+    trained = [one for name, one in network.named_parameters() if not name.startswith("conv1")]
+    optimizer = torch.optim.SGD(
+        trained, config["learning_rate"], config["momentum"], weight_decay=config["weight_decay"]
+    )
+    for seen in made["seen"]:
+        images = torch.tensor(seen["images"], dtype=torch.float64).view(1, 8, 8, -1).permute(3, 0, 1, 2)
+        optimizer.zero_grad()
+        F.cross_entropy(network(images), torch.tensor(seen["labels"])).backward()
+        whole = nn.utils.clip_grad_norm_(trained, limit)
+        assert (whole > limit) == (limit < 1)
+        optimizer.step()
+        # the frame tells the gradient before it is clipped
+        assert sum(value**2 for value in seen["norms"]) ** 0.5 > limit or limit > 1
+    for name, one in network.named_parameters():
+        after = network_of(made["files"][-1]).get_parameter(name).double()
+        assert (after - one).norm() < 1e-4 * one.norm() + 1e-6, name
+
+
 def test_mistakes_are_told_and_change_nothing(page):
     said = page.evaluate(
         """(config) => {

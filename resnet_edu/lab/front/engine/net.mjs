@@ -9,7 +9,7 @@ import { generator } from "./random.mjs";
 /** Settings that a run may leave out (resnet_edu/lab/__init__.py lists the others). */
 const SETTINGS = {
   branch_gain: 1, shortcut_gain: 1, weight_scale: 1, last_scale: 1, frozen: [], moving_statistics: false,
-  task: "classify", blocks: 3, target: "stay", border: "circular",
+  task: "classify", blocks: 3, target: "stay", border: "circular", bug: "none",
 };
 
 /** Where the outer normalisation and the outer ReLU of a block stand: in its branch first or last, or behind the addition. */
@@ -18,6 +18,9 @@ export const ORDERS = { // He et al. 2016, Fig. 4
   "bn-after-addition": ["behind", "behind"], "relu-before-addition": ["last", "last"],
 };
 
+/** Bugs of public code, each in a network that runs: the exhibits of the chapter on myths and bugs. */
+export const BUGS = ["none", "early stride", "relu before addition", "bare projection", "no last norm", "softmax twice", "no eval"];
+
 /** The factors of a block's branch and shortcut. A block without either would pass nothing on, so the shortcut stays. */
 const gainsOf = ({ branchGain, shortcutGain, connected }) => [branchGain, connected || branchGain === 0 ? shortcutGain : 0];
 
@@ -25,7 +28,7 @@ const gainsOf = ({ branchGain, shortcutGain, connected }) => [branchGain, connec
 function addBlock(parts, x, channels, stride, isFirst) {
   const { builder, config, norm, conv, blocks, layers } = parts;
   const { operations } = builder;
-  const { shortcut, activation, width } = config;
+  const { shortcut, activation, width, bug } = config;
   const [normal, rectified] = ORDERS[activation];
   const [pre, starts] = [normal === "first", rectified === "first"];
   const number = blocks.length + 1;
@@ -45,14 +48,14 @@ function addBlock(parts, x, channels, stride, isFirst) {
   const one = conv(named("conv1"), activated, channels, 3, stride);
   const middle = norm(named(pre ? "bn2" : "bn1"), one.y, true);
   const two = conv(named("conv2"), middle, channels, 3, 1);
-  const branch = normal === "last" ? norm(named("bn2"), two.y, rectified === "last") : two.y;
+  const branch = normal === "last" ? norm(named("bn2"), two.y, rectified === "last" || bug === "relu before addition") : two.y;
   restrict(start, 0);
   start = operations.length;
   const keeps = stride === 1 && x.channels === channels;
   let side = x;
   if (projects) {
     const { y } = conv(named("downsample.0"), activated, channels, 1, stride);
-    side = pre ? y : norm(named("downsample.1"), y, false);
+    side = pre || bug === "bare projection" ? y : norm(named("downsample.1"), y, false);
   } else if (!keeps) side = padding(builder, x, channels, stride);
   restrict(start, 1);
   layers.push(one.weight, two.weight);
@@ -67,7 +70,7 @@ function addBlock(parts, x, channels, stride, isFirst) {
 /** The stem, three stages of blocks and the classifier. */
 function addClassifier(parts, size, classes) {
   const { builder, config, norm, conv } = parts;
-  const [[normal, rectified], count] = [ORDERS[config.activation], (config.depth - 2) / 6];
+  const [[normal, rectified], count, bug] = [ORDERS[config.activation], (config.depth - 2) / 6, config.bug];
   const images = builder.tensor(1, size, false);
   const stem = conv("conv1", images, config.width, 3, 1);
   parts.layers.push(stem.weight);
@@ -75,10 +78,10 @@ function addClassifier(parts, size, classes) {
   parts.outputs.push(stem.y);
   parts.behind.push(x);
   for (let stage = 0; stage < 3; stage++) for (let index = 0; index < count; index++) {
-    x = addBlock(parts, x, config.width << stage, stage && !index ? 2 : 1, !stage && !index);
+    x = addBlock(parts, x, config.width << stage, !index && Boolean(stage) !== (bug === "early stride") ? 2 : 1, !stage && !index);
   }
-  if (rectified === "first") x = normal === "first" ? norm("bn_last", x, true) : rectifier(builder, x);
-  const head = classifier(builder, x, classes);
+  if (rectified === "first" && bug !== "no last norm") x = normal === "first" ? norm("bn_last", x, true) : rectifier(builder, x);
+  const head = classifier(builder, x, classes, bug === "softmax twice");
   parts.layers.push(head.weight);
   return { images, head };
 }
@@ -164,6 +167,7 @@ function update(builder, config, rates) {
  */
 export function buildNet(given, { size = 8, classes = 10, ...options } = {}) {
   const config = { ...SETTINGS, switches: [], ...given };
+  if (!BUGS.includes(config.bug)) throw new Error(`bug must be one of ${BUGS.join(", ")}, got ${JSON.stringify(config.bug)}`);
   const builder = makeBuilder(config.batch_size, options);
   const normalized = config.normalization === "batch";
   const parts = { builder, config, layers: [], blocks: [], outputs: [], behind: [] };

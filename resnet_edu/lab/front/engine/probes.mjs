@@ -36,7 +36,7 @@ export function sizes(net, training = true) {
       shortcut: ofSide ? size(block.side.data, ofSide) : 0, output: size(block.y.data), gradient: gradient(block.y),
     };
   });
-  return { loss, layers, blocks };
+  return { loss, layers, blocks, features: net.head.x ? size(net.head.x.data) : null };
 }
 
 /**
@@ -120,14 +120,19 @@ export function* lens(net, data, image) {
   } finally {
     blocks.forEach((block, index) => { block.branchGain = gains[index]; });
   }
-  return { logits, probabilities: logits.map((_, n) => share(logits, n, classes)) };
+  return { logits, probabilities: probabilitiesOf(logits, classes) };
 }
 
-/** One softmax value of rows of `classes` logits. */
-function share(logits, n, classes) {
-  const row = logits.subarray(n - (n % classes), n - (n % classes) + classes);
-  const top = Math.max(...row);
-  return Math.exp(logits[n] - top) / row.reduce((sum, value) => sum + Math.exp(value - top), 0);
+/** The softmax of every row of `classes` logits. */
+export function probabilitiesOf(logits, classes) {
+  const found = new Float32Array(logits.length);
+  for (let from = 0; from < logits.length; from += classes) {
+    const row = logits.subarray(from, from + classes);
+    const top = Math.max(...row);
+    const total = row.reduce((sum, value) => sum + Math.exp(value - top), 0);
+    row.forEach((value, k) => { found[from + k] = Math.exp(value - top) / total; });
+  }
+  return found;
 }
 
 /** The question `maps`: what one image becomes, in the stem and in each block's branch, shortcut and output. */

@@ -45,6 +45,7 @@ function entries(net) {
 
 /** Return a network as a file (an ArrayBuffer); `facts` go into its header: name, date, errors, versions … */
 export function packNetwork(net, facts = {}) {
+  if (net.config.bug !== "none") throw new Error("a network with a planted bug cannot be stored: it would load as another one");
   if (net.config.task !== "classify") throw new Error(`a ${net.config.task} cannot be stored: it is no classifier; train a network of the lab`);
   const blocks = net.blocks.map(({ connected, branchGain, shortcutGain }) => ({ connected, branch: branchGain, shortcut: shortcutGain }));
   const about = { version: VERSION, ...facts, config: net.config, blocks };

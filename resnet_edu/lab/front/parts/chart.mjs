@@ -7,8 +7,9 @@ import { panel } from "./controls.mjs";
 import { power } from "./numbers.mjs";
 import { drawn, html } from "./ui.mjs";
 
-/** "on", "off" or "mixed": how a run is drawn in every view. */
+/** "on", "off" or "mixed": how a run is drawn in every view; `run.style` overrules its shortcuts. */
 export const styleOf = (run, step) => {
+  if (run.style) return run.style;
   const on = connections(run.config, step);
   return !on.some(Boolean) ? "off" : on.every(Boolean) ? "on" : "mixed";
 };
@@ -37,11 +38,11 @@ const smooth = (frames, key) => { // a running mean of the noisy batches, over a
 };
 const testedOf = (run, key) => run.frames.filter((frame) => frame[key] !== undefined).map((frame) => [frame.step, frame[key]]);
 
-const textAt = (x, y, text, anchor = "middle") => `<text x="${x}" y="${y}" dy=".35em" text-anchor="${anchor}">${text}</text>`;
-const lineAt = (kind, x1, x2, y1, y2) => `<line class="rl-${kind}" x1="${x1}" x2="${x2}" y1="${y1}" y2="${y2}"/>`;
-const level = (left, right, y, text) => lineAt("grid", left, right, y, y) + textAt(left - 6, y, text, "end");
-const widthOf = (box) => Math.max(240, box.clientWidth);
-function put(box, width, height, marks) {
+export const textAt = (x, y, text, anchor = "middle") => `<text x="${x}" y="${y}" dy=".35em" text-anchor="${anchor}">${text}</text>`;
+export const lineAt = (kind, x1, x2, y1, y2) => `<line class="rl-${kind}" x1="${x1}" x2="${x2}" y1="${y1}" y2="${y2}"/>`;
+export const level = (left, right, y, text) => lineAt("grid", left, right, y, y) + textAt(left - 6, y, text, "end");
+export const widthOf = (box) => Math.max(240, box.clientWidth);
+export function put(box, width, height, marks) {
   const text = `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" aria-hidden="true">${marks}</svg>`;
   if (box.marks !== text) box.innerHTML = box.marks = text;
 }
@@ -81,9 +82,10 @@ function scales(box, spec) {
 function axes(spec, { left, top, w, h, height, x, y }) {
   let marks = "";
   for (const tick of spec.ticks) marks += level(left, left + w, y(tick), tick);
-  const jump = [10, 20, 50, 100, 200, 500, 1000].find((one) => spec.steps / one <= Math.max(2, w / 60)) ?? 1000;
+  const jump = [10, 20, 50, 100, 200, 500, 1000].find((one) => spec.steps / one <= Math.max(2, w / 60)) ?? spec.steps;
   for (let step = 0; step <= spec.steps; step += jump) marks += textAt(x(step), top + h + 11, step);
-  return marks + textAt(left + w / 2, height - 7, "step") + lineAt("chance", left, left + w, y(spec.chance), y(spec.chance));
+  if (spec.chance !== null) marks += lineAt("chance", left, left + w, y(spec.chance), y(spec.chance));
+  return marks + textAt(left + w / 2, height - 7, "step");
 }
 
 /** One run's curves; the one in front has points. Returns [marks, label or null]. */
@@ -109,14 +111,14 @@ function band(runs, spec, { x, y }) {
 
 /**
  * Draw curves into `box`. `spec`: top (of the y axis), ticks, train and test (keys of a frame), steps (of the x axis),
- * cursor, chance (value of guessing at random), guess ([[step, value], …] or null), bands (lists of runs).
+ * cursor, chance (value of guessing at random, or null), guess ([[step, value], …] or null), bands (lists of runs).
  * Of `runs` the last `fronts` stand in front; values above the axis run along its edge.
  */
 export function drawCurves(box, runs, spec) {
   const place = scales(box, spec);
   const { left, top, w, h, x, y, path } = place;
   let marks = axes(spec, place) + (spec.bands ?? []).map((group) => band(group, spec, place)).join("");
-  const labels = [{ at: Number(y(spec.chance)), text: "chance", front: "" }];
+  const labels = spec.chance === null ? [] : [{ at: Number(y(spec.chance)), text: "chance", front: "" }];
   runs.forEach((run, index) => {
     const [drawing, label] = curves(run, index >= runs.length - (spec.fronts ?? 1) ? " rl-front" : "", spec, place);
     marks += drawing;
