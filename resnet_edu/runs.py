@@ -248,7 +248,7 @@ def load(experiment: str, bank: Path | None = None) -> Runs:
 def names(bank: Path | None = None) -> list[str]:
     """Return the names of the experiments that have records."""
     bank = bank or BANK
-    return sorted(path.name for path in bank.iterdir() if path.is_dir()) if bank.is_dir() else []
+    return sorted({path.parent.name for path in bank.glob("*/*.json")})
 
 
 def record_files(experiment: str, bank: Path | None = None) -> list[Path]:

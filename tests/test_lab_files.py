@@ -40,7 +40,7 @@ def test_errors_name_value_rule_and_mend():
         lab.record({"depth": 57}, "odd")
     with pytest.raises(ValueError, match="at least one recorded run"):
         lab.instrument("training", shown=())
-    with pytest.raises(ValueError, match=r"there is no instrument 'umd'; there are designer, "):
+    with pytest.raises(ValueError, match=r"there is no instrument 'umd'; there are architectures, "):
         lab.bundle("umd")
     with pytest.raises(ValueError, match=r"instrument must be one of 'training', .*, got 'umd'"):
         lab.instrument("umd")

@@ -187,17 +187,6 @@ def test_a_lab_that_is_run_again_ends_the_one_before(digits):
     after.close()
 
 
-def test_the_designer_shows_a_block_beside_the_one_before():
-    from resnet_edu.lab.designer import designer
-
-    panel = designer("cpu")
-    block, channels, *_, output = panel.children
-    assert "73,984" in output.value
-    channels.value, block.value = 256, "bottleneck"
-    assert "70,400" in output.value and "1,180,672" in output.value
-    assert "text/html" in panel._repr_mimebundle_()[0]
-
-
 def test_the_explorer_trains_and_measures_on_demand(monkeypatch):
     from resnet_edu.lab import explorer
 

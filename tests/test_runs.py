@@ -397,6 +397,46 @@ def test_the_command_line_records_shows_checks_and_compares(tiny, capsys):
     assert run_cli("record", "tiny") == 0 and "nothing is missing" in capsys.readouterr().out
 
 
+CLAIMS = """
+[[claim]]
+text = "Shortcuts help"
+metric = "train_error"
+higher = { depth = 8, shortcut = "none" }
+lower = { depth = 8, shortcut = "A" }
+
+[[claim]]
+text = "Errors are percentages"
+metric = "train_error"
+cells = [{ depth = 8, shortcut = "A" }]
+at_least = 0
+at_most = 100
+"""
+
+
+def test_a_half_recorded_experiment_is_shown_with_the_claims_that_wait(tiny, capsys):
+    tiny.write_text(TINY + CLAIMS)
+    record_tiny(4)  # one seed of every cell
+    assert run_cli("show", "tiny") == 0
+    shown = capsys.readouterr().out
+    assert "waits: Shortcuts help (not recorded in full: a paired test needs two seeds" in shown
+    assert "holds: Errors are percentages" in shown
+    assert run_cli("verify") == 1 and "lacks 4 of 8 runs" in capsys.readouterr().out
+    file = runs.BANK / "tiny" / "depth-8_shortcut-A_seed-0.json"
+    file.unlink()
+    (runs.BANK / "begun").mkdir()  # a recording that has begun and written nothing
+    assert run_cli("show", "tiny") == 0 and "waits: Errors are percentages" in capsys.readouterr().out
+    assert runs.names() == ["tiny"]
+
+
+def test_an_experiment_whose_records_are_all_damaged_is_explained(tiny, capsys):
+    record_tiny(1)
+    for file in runs.record_files("tiny"):
+        file.write_text("{")
+    with pytest.warns(runs.BankWarning):
+        assert run_cli("show", "tiny") == 2
+    assert "no record of tiny can be used; run: resnet-edu runs record tiny" in capsys.readouterr().err
+
+
 def test_a_rehearsal_goes_through_every_measure_and_keeps_nothing(tiny, capsys, monkeypatch):
     from resnet_edu import measures
 

@@ -66,7 +66,8 @@ class LabDirective(Directive):
 def sources():
     """Return a checksum of all that the lab's files are made of."""
     package = Path(lab.__file__).parents[1]
-    files = [path for part in ("lab", "datasets") for path in (package / part).rglob("*") if path.is_file()]
+    parts = ("lab", "datasets", "bank", "experiments")
+    files = [path for part in parts for path in (package / part).rglob("*") if path.is_file()]
     files = [path for path in files if "__pycache__" not in path.parts] + [Path(__file__)]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(files))).hexdigest()
 

@@ -84,6 +84,9 @@ def _show(options: argparse.Namespace) -> int:
         print(json.dumps(one, indent=1))
         return 0
     definition = experiments.load(options.experiment)
+    if not found.records:
+        again = f"resnet-edu runs record {options.experiment}"
+        raise ValueError(f"no record of {options.experiment} can be used; run: {again}")
     metrics = options.metric or (["train_error", "test_error"] if found.records[0]["epochs"] else ["gradients.ratio@0"])
     rows = [("run", *metrics)]
     for cell in definition.cells:
@@ -98,8 +101,8 @@ def _show(options: argparse.Namespace) -> int:
     print(definition.protocol)
     _print_table(rows)
     for claim in definition.claims:
-        holds, numbers = claim.check(found)
-        print(f"{'holds' if holds else 'FAILS'}: {claim.text} ({numbers})")
+        verdict, numbers = claim.verdict(found)
+        print(f"{'FAILS' if verdict == 'fails' else verdict}: {claim.text} ({numbers})")
     return 0
 
 

@@ -1,7 +1,7 @@
-"""The block designer: what a block costs, for every choice that a designer has.
+"""What a block costs, for every choice that the instrument ``bottleneck`` has.
 
-Counted from the live block; the latency is measured on the machine at hand. In a published page a table recorded
-with ``python -m resnet_edu.lab.designer`` stands in for the kernel, and names its device.
+Counted from the live block; the latency is measured on the machine at hand and recorded with
+``python -m resnet_edu.lab.designer``, which names its device.
 """
 
 import datetime
@@ -22,6 +22,7 @@ from resnet_edu.blocks import SHORTCUTS, BasicBlock, Bottleneck, choose
 RECORDED = Path(__file__).parent / "recorded" / "designer.json"
 COMMAND = "python -m resnet_edu.lab.designer"
 SIDE = 28  # height and width of the block's input, the same for all, so that all can be compared
+PASSES = 25  # forward passes of a recorded time: enough for a median where something else is at work
 CHOICES = {
     "block": ("basic", "bottleneck"),
     "channels": (64, 128, 256, 512),
@@ -37,7 +38,7 @@ class BlockCost:
 
     ``memory`` is what one image leaves behind for the backward pass, in bytes; ``milliseconds`` is the median
     time of a forward pass of one image, in evaluation mode, on the device that ``device`` names, ``fastest`` and
-    ``slowest`` the range of the passes (``None`` in tables that were recorded without).
+    ``slowest`` the range of the passes.
     """
 
     block: str
@@ -49,8 +50,8 @@ class BlockCost:
     multiply_adds: int
     memory: int
     milliseconds: float
-    fastest: float | None = None
-    slowest: float | None = None
+    fastest: float
+    slowest: float
 
 
 def build(block: str, channels: int, shortcut: str, stride: int, variant: str = "v1.5") -> nn.Module:
@@ -69,12 +70,18 @@ def build(block: str, channels: int, shortcut: str, stride: int, variant: str = 
 
 
 def cost(
-    block: str, channels: int, shortcut: str, stride: int, variant: str = "v1.5", device: str = "cpu"
+    block: str,
+    channels: int,
+    shortcut: str,
+    stride: int,
+    variant: str = "v1.5",
+    device: str = "cpu",
+    passes: int = PASSES,
 ) -> BlockCost:
-    """Count one block and time it on ``device``. Raises ``ValueError`` as ``build``."""
+    """Count one block and time ``passes`` of it on ``device``. Raises ``ValueError`` as ``build``."""
     module = build(block, channels, shortcut, stride, variant)
     shape = (channels, SIDE, SIDE)
-    times = _latencies(module, shape, device)
+    times = _latencies(module, shape, device, passes)
     return BlockCost(
         block,
         channels,
@@ -91,7 +98,7 @@ def cost(
 
 
 @torch.inference_mode()
-def _latencies(module: nn.Module, shape: tuple[int, int, int], device: str, repeats: int = 9) -> list[float]:
+def _latencies(module: nn.Module, shape: tuple[int, int, int], device: str, repeats: int) -> list[float]:
     module = module.to(device).eval()
     x = torch.randn(1, *shape, device=device)
     times = []
@@ -117,70 +124,23 @@ def all_choices() -> list[dict]:
 
 
 def load_costs() -> dict:
-    """Return the recorded table: ``costs`` (rows of ``BlockCost``), ``device``, ``date``, ``versions``, ``command``."""
+    """Return the recorded table: ``costs`` (rows of ``BlockCost``), ``passes``, ``device``, ``date`` and the rest."""
     return json.loads(RECORDED.read_text(encoding="utf-8"))
 
 
-def designer(device: str | None = None):
-    """Return the designer as a Jupyter widget: choose a block, see its costs beside those of the one before.
-
-    ``device`` is where the latency is measured (default: the GPU if there is one).
-    """
-    import ipywidgets as widgets
-
-    from resnet_edu.distributed import own_device
-    from resnet_edu.figures import Table
-    from resnet_edu.lab.instruments import instrument
-    from resnet_edu.lab.widget import Panel
-
-    where = str(own_device(device))
-    controls = {
-        name: widgets.Dropdown(options=values, value=start, description=name)
-        for (name, values), start in zip(CHOICES.items(), ("basic", 64, "A", 1, "v1.5"), strict=True)
-    }
-    output = widgets.HTML()
-    seen: list[BlockCost] = []
-
-    def show(_: object = None) -> None:
-        controls["variant"].disabled = controls["block"].value == "basic" or controls["stride"].value == 1
-        seen.append(cost(**{name: control.value for name, control in controls.items()}, device=where))
-        now, before = seen[-1], seen[-2] if len(seen) > 1 else None
-        output.value = Table(("cost", "this block", "the one before"), rows(now, before), caption(where))._repr_html_()
-
-    for control in controls.values():
-        control.observe(show, names="value")
-    show()
-    return Panel(*controls.values(), output, still=instrument("designer"))
-
-
-def rows(now: BlockCost, before: BlockCost | None) -> list[tuple[str, str, str]]:
-    """Return the table's rows as text: name, this block, the one before."""
-    cells = [_text(now), _text(before) if before else dict.fromkeys(_text(now), "–")]
-    return [(name, cells[0][name], cells[1][name]) for name in cells[0]]
+def rows(one: BlockCost, other: BlockCost) -> list[tuple[str, str, str]]:
+    """Return what two blocks cost as text: name, the one, the other."""
+    cells = _text(one), _text(other)
+    return [(name, *(cell[name] for cell in cells)) for name in cells[0]]
 
 
 def _text(one: BlockCost) -> dict[str, str]:
-    place = f", {one.variant}" if one.block == "bottleneck" and one.stride == 2 else ""
     return {
-        "block": f"{one.block}, {one.channels} channels, shortcut {one.shortcut}, stride {one.stride}{place}",
         "parameters": f"{one.parameters:,}",
         "multiply-adds": f"{one.multiply_adds / 1e6:,.1f} million",
         "kept for the backward pass": f"{one.memory / 1e6:,.2f} MB",
-        "forward pass": f"{one.milliseconds:,.2f} ms{_scatter(one)}",
+        "forward pass": f"{one.milliseconds:,.2f} ms ({one.fastest:,.2f} to {one.slowest:,.2f})",
     }
-
-
-def _scatter(one: BlockCost) -> str:
-    """Return the range of the passes in words; far apart, something else was at work on the machine."""
-    if one.fastest is None:
-        return ""
-    busy = "; this machine is busy, measure again" if one.slowest > 2 * one.fastest else ""
-    return f" ({one.fastest:,.2f} to {one.slowest:,.2f}{busy})"
-
-
-def caption(device: str) -> str:
-    """Return what the numbers are of."""
-    return f"One image of {SIDE}×{SIDE}; the time is the median of nine passes on {device}, with their range."
 
 
 def main() -> None:
@@ -191,6 +151,7 @@ def main() -> None:
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "versions": {"torch": torch.__version__},
         "command": COMMAND,
+        "passes": PASSES,
         "choices": CHOICES,
         "costs": [asdict(cost(**chosen)) for chosen in all_choices()],
     }

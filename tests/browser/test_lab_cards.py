@@ -1,4 +1,4 @@
-"""The block designer and the gradient explorer in a page without a kernel."""
+"""The gradient explorer in a page without a kernel."""
 
 import json
 import re
@@ -8,10 +8,9 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import problems_of
 
 from resnet_edu import lab
-from resnet_edu.lab.designer import all_choices, cost, load_costs
 from resnet_edu.lab.explorer import load_spectra, spectra
 
-KINDS = ("designer", "explorer")
+KINDS = ("explorer",)
 COLOURS = {"light": ("#222", "#fff", "#f4f6f8", "#555"), "dark": ("#eee", "#121212", "#222", "#bbb")}
 
 
@@ -43,22 +42,6 @@ def open_cards(browser, tmp_path):
     yield opened
     for context in contexts:
         context.close()
-
-
-def test_choosing_a_block_shows_its_recorded_costs_beside_the_last(open_cards):
-    page, problems = open_cards()
-    designer = page.get_by_role("region", name="Design a block")
-    assert designer.get_by_role("row", name="Parameters").inner_text().split() == ["Parameters", "73,984", "–"]
-    designer.get_by_label("Block").select_option(label="bottleneck: 1×1, 3×3, 1×1")
-    designer.get_by_label("Input channels").select_option("256")
-    designer.locator("select").nth(3).select_option(index=1)
-    assert designer.get_by_label("Stride on").is_enabled()
-    designer.get_by_label("Stride on").select_option(index=0)
-    v1 = cost("bottleneck", 256, "A", 2, "v1")
-    cells = designer.get_by_role("row", name="Multiply-adds").inner_text().split()
-    assert cells[-2] == f"{v1.multiply_adds / 1e6:.1f}" and float(cells[-1]) > float(cells[-2])
-    assert "times the multiply-adds of the one before" in designer.get_by_role("status").inner_text()
-    assert problems == []
 
 
 def test_choosing_a_network_shows_its_recorded_spectra(open_cards):
@@ -105,30 +88,18 @@ def test_every_moment_of_the_explorer_stands_out_from_the_paper(open_cards, sche
         assert (light + 0.05) / (dark + 0.05) >= 3, (stroke, paper)
 
 
-def test_without_javascript_a_table_and_a_figure_stand_there(open_cards):
+def test_without_javascript_a_figure_stands_there(open_cards):
     page, _ = open_cards(java_script_enabled=False)
-    assert page.locator("table").first.is_visible() and page.locator("figure img").first.is_visible()
+    assert page.locator("figure img").first.is_visible()
 
 
 def test_a_broken_card_says_so_and_the_other_works(open_cards):
     broken = (
         '<div class="resnet-lab" data-instrument="explorer"><script type="application/json">{"runs":</script></div>'
     )
-    page, problems = open_cards(broken, lab.instrument("designer"))
+    page, problems = open_cards(broken, lab.instrument("explorer"))
     assert "could not start" in page.get_by_role("alert").inner_text()
-    assert page.get_by_role("region", name="Design a block").is_visible() and problems == []
-
-
-def test_recorded_costs_are_the_blocks(open_cards):
-    record = load_costs()
-    assert len(record["costs"]) == len(all_choices()) == 80 and record["device"] and record["date"]
-    for recorded in record["costs"][::19]:
-        chosen = {key: recorded[key] for key in record["choices"]}
-        fresh = cost(**chosen)
-        for name in ("parameters", "multiply_adds", "memory"):
-            assert getattr(fresh, name) == recorded[name], chosen
-    with pytest.raises(ValueError, match="channels must be one of"):
-        cost("basic", 65, "A", 1)
+    assert page.get_by_role("region", name="Explore the gradient").is_visible() and problems == []
 
 
 def test_recorded_spectra_can_be_computed_again():

@@ -101,8 +101,9 @@ export function showOne(net, data, image) {
 }
 
 /** The images of a split: "test" or "train", the first `images` of them. */
-export function splitOf(data, { split = "test", images = Infinity } = {}) {
+export function splitOf(data, { split = "test", images = Infinity, by_class = false } = {}) {
   if (split !== "test" && split !== "train") throw new Error(`split must be "test" or "train", got ${JSON.stringify(split)}`);
   const all = split === "test" ? data.test : [...data.order].sort((a, b) => a - b);
-  return all.slice(0, images);
+  const some = all.slice(0, images);
+  return by_class ? some.sort((a, b) => data.labels[a] - data.labels[b]) : some;
 }

@@ -1,7 +1,7 @@
-// What stands behind the last block: a classifier with its cross-entropy, or a mean-squared error.
+// What stands behind the last block: a classifier with its cross-entropy, a mean-squared error, or a gradient as given.
 
-/** Global average pooling, the linear layer, softmax and the mean cross-entropy. */
-export function classifier(builder, x, classes) {
+/** Global average pooling, the linear layer, softmax and the mean cross-entropy; `twice` has one softmax too many. */
+export function classifier(builder, x, classes, twice = false) {
   const { batch } = builder;
   const pixels = x.size * x.size;
   const weight = builder.parameter("fc.weight", classes * x.channels, { bound: x.channels ** -0.5, shape: [classes, x.channels] });
@@ -20,6 +20,13 @@ export function classifier(builder, x, classes) {
       for (let c = 0; c < x.channels; c++) sum += weight.data[k * x.channels + c] * pooled[c * batch + n];
       logits[k * batch + n] = sum;
     }
+    if (twice) eachImage((n, sum) => {
+      const total = sum((k) => Math.exp(logits[k * batch + n]));
+      for (let k = 0; k < classes; k++) logits[k * batch + n] = Math.exp(logits[k * batch + n]) / total;
+    });
+  }
+  function eachImage(visit) {
+    for (let n = 0; n < batch; n++) visit(n, (of) => { let total = 0; for (let k = 0; k < classes; k++) total += of(k); return total; });
   }
   function forward(valid) {
     answer();
@@ -42,6 +49,10 @@ export function classifier(builder, x, classes) {
     return { loss: loss / valid, wrong };
   }
   function backward() {
+    if (twice) eachImage((n, sum) => {
+      const mean = sum((k) => logits[k * batch + n] * slope[k * batch + n]);
+      for (let k = 0; k < classes; k++) slope[k * batch + n] = logits[k * batch + n] * (slope[k * batch + n] - mean);
+    });
     for (let k = 0; k < classes; k++) {
       let sum = 0;
       for (let n = 0; n < batch; n++) sum += slope[k * batch + n];
@@ -59,7 +70,7 @@ export function classifier(builder, x, classes) {
     }
     x.filled = true;
   }
-  return { weight, labels, logits, slope, classes, forward, backward };
+  return { x, weight, labels, logits, slope, classes, forward, backward };
 }
 
 /** The squared error relative to the mean square of what is wanted: 1 for a network that puts out zeros. */
@@ -78,6 +89,19 @@ export function regression(x) {
     },
     backward() {
       for (let n = 0; n < x.count; n++) x.grad[n] = (2 * (x.data[n] - wanted[n])) / power;
+      x.filled = true;
+    },
+  };
+}
+
+/** The sum of what comes out times fixed numbers (`wanted`), which are the gradient that is sent back. */
+export function projection(x) {
+  const wanted = new Float32Array(x.count);
+  return {
+    wanted,
+    forward: () => ({ loss: wanted.reduce((sum, value, n) => sum + value * x.data[n], 0), wrong: 0 }),
+    backward() {
+      x.grad.set(wanted);
       x.filled = true;
     },
   };

@@ -66,6 +66,9 @@ export async function trainAll(tools, jobs, { signal, begun, progress, frames, d
   return runs;
 }
 
+/** Whether nothing of a field is left to be done, asked while its `done` is called. */
+export const settled = ({ runs }) => [...runs.values()].every(({ state }) => !["waiting", "running"].includes(state));
+
 /** Trainings behind a button. `runs` holds them by their keys; one that is done is not trained again. */
 export class Field {
   /** `after` and `done` as in `trainAll`; `keep` stores every network that has learned among the reader's own. */

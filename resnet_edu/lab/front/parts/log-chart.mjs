@@ -27,9 +27,10 @@ function marksOf(xLabel, curves, ticks) {
   for (const [part, text] of ticks) marks += `<text x="${x(part)}" y="${BASE + 15}" text-anchor="${anchor(part)}">${text}</text>`;
   marks += `<text x="${(LEFT + END) / 2}" y="${HEIGHT - 3}" text-anchor="middle">${xLabel}</text>`;
   const labels = [];
-  for (const [numbers, moment, label] of curves) {
+  for (const [numbers, moment, label, thin] of curves) {
     const points = numbers.map((value, index) => `${index ? "L" : "M"}${x(index / Math.max(1, numbers.length - 1))} ${y(value)}`).join("");
-    marks += `<path class="rl-moment rl-moment-${moment}${label ? "" : " rl-median"}" d="${points}"/>`;
+    marks += moment === "on" || moment === "off" ? `<g class="rl-run rl-front rl-${moment}${thin ? " rl-thin" : ""}"><path class="rl-test" d="${points}"/></g>`
+      : `<path class="rl-moment rl-moment-${moment}${label ? "" : " rl-median"}" d="${points}"/>`;
     if (label) labels.push({ from: y(numbers.at(-1)), at: y(numbers.at(-1)), label, moment });
   }
   spread(labels, BASE);
@@ -40,8 +41,8 @@ function marksOf(xLabel, curves, ticks) {
 }
 
 /**
- * A panel with `curves`, each [values, number of the moment (a colour), label or null (then dotted)]; `ticks` are
- * [place between 0 and 1, text]. A thin line leads from the end of a curve to its label.
+ * A panel with `curves`, each [values, number of the moment (a colour), label or null (then dotted)], or [values, "on" or
+ * "off", label or null, thin] for runs with and without shortcuts; `ticks` are [place between 0 and 1, text]. A thin line leads from the end of a curve to its label.
  */
 export const logChart = (title, xLabel, curves, ticks) => panel(title, "", html`<div ${drawn((box) => {
   box.innerHTML = `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" width="100%" aria-hidden="true">${marksOf(xLabel, curves, ticks)}</svg>`;
