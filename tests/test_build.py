@@ -27,7 +27,17 @@ MODULES = {
     "cli/course": "def grade():\n    import resnet_edu.course.grading",
     "course/__init__": "",
     "course/grading": "",
-    "lab/__init__": "from resnet_edu import apart",
+    "lab/__init__": "from resnet_edu import apart\nfrom resnet_edu.lab.instruments import instrument",
+    "lab/instruments": """
+from resnet_edu.lab import makers
+def _race():
+    from resnet_edu import middle
+def instrument(name):
+    from resnet_edu.lab import questions
+INSTRUMENTS = {"race": _race, "map": makers.map}
+""",
+    "lab/makers": "def map():\n    from resnet_edu import lazy",
+    "lab/questions": "",
     "lab/widget": "",
 }
 FILES = {
@@ -35,12 +45,15 @@ FILES = {
     "bank/lesions/one.json": "{}",
     "lab/front/lab.mjs": "",
     "lab/recorded/plain-56.json": "{}",
+    "lab/questions/depth.toml": "",
 }
 PAGES = {
     "direct": "import resnet_edu.leaf",
     "through": "%matplotlib inline\nfrom resnet_edu.middle import leaf",
     "late": "import time\ndef f():\n    from resnet_edu import lazy",
     "lab": "from resnet_edu.lab.widget import Lab",
+    "race": "from resnet_edu import lab\nlab.instrument('race')",
+    "map": "from resnet_edu import lab\nlab.instrument('map')\nlab.recall('depth')",
     "bank": "from resnet_edu import runs\nrecords = runs.load(\n    'depth'\n)",
     "whole-bank": "from resnet_edu import runs\nfor name in runs.names():\n    pass",
     "options": "from resnet_edu import apart\nshortcut = 'depth'",
@@ -75,13 +88,16 @@ def small(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changed", "pages"),
     [
-        ("leaf.py", {"direct", "through", "late"}),
-        ("middle.py", {"through"}),
-        ("lazy.py", {"late"}),
-        ("apart.py", {"lab", "options"}),
+        ("leaf.py", {"direct", "through", "late", "race", "map"}),
+        ("middle.py", {"through", "race"}),
+        ("lazy.py", {"late", "map"}),
+        ("apart.py", {"lab", "race", "map", "options"}),
         ("runs.py", {"bank", "whole-bank"}),
         ("lab/widget.py", {"lab"}),
-        ("lab/recorded/plain-56.json", {"lab"}),
+        ("lab/makers.py", {"lab", "race", "map"}),
+        ("lab/recorded/plain-56.json", {"lab", "race", "map"}),
+        ("lab/questions/depth.toml", {"map"}),
+        ("lab/questions/lab.toml", set()),
         ("lab/front/lab.mjs", set()),
         ("course/grading.py", set()),
         ("cli/course.py", {"command"}),

@@ -36,7 +36,7 @@ export function sizes(net, training = true) {
       shortcut: ofSide ? size(block.side.data, ofSide) : 0, output: size(block.y.data), gradient: gradient(block.y),
     };
   });
-  return { loss, layers, blocks, features: size(net.head.x.data) };
+  return { loss, layers, blocks, features: net.head.x ? size(net.head.x.data) : null };
 }
 
 /**
