@@ -199,6 +199,17 @@ def test_the_explorer_trains_and_measures_on_demand(monkeypatch):
     assert "8 layers, residual (option A)" in output.value and "step 0, 3" in output.value and not button.disabled
 
 
+def test_a_widget_stands_behind_an_output_that_needs_no_kernel(digits, monkeypatch):
+    lab = Lab(digits, config={"depth": 8}, element="shown")
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    lab._ipython_display_()
+    lab.close()
+    still, widget = shown  # the second one has HTML, too, which is empty: a page shows the first alone
+    assert "data-behind" in still["text/html"] and widget["text/html"] == ""
+    assert widget["application/vnd.jupyter.widget-view+json"]["model_id"] == lab.model_id
+
+
 # Real kernels
 
 COLAB = ROOT / ".venv" / "colab"  # made by `make` from tests/colab-requirements.txt
