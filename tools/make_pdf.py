@@ -32,7 +32,7 @@ STYLES = (
 # What only a screen can press, and drawings for other screens.
 DROPPED = (
     "script", "noscript", ".headerlink", ".toctree-wrapper", "details.hide", "img.rf-dark", "img.rf-narrow-light",
-    "img.rf-narrow-dark", ".copybtn",
+    "img.rf-narrow-dark", ".copybtn", ".rl-answers",
 )  # fmt: skip
 LOOK = """
 html { font-size: 10.5pt; }
@@ -48,7 +48,7 @@ body { background: #fff; color: #000; }
 .contents .caption { font-weight: 700; margin: .8em 0 .2em; break-after: avoid; }
 .part { height: 200mm; display: flex; align-items: center; justify-content: center; }
 .answer { margin-bottom: 1em; break-inside: avoid-page; }
-.answer > .question { font-weight: 600; margin: 0; }
+.answer > .question { display: block; font-weight: 600; color: inherit; text-decoration: none; }
 .resnet-lab-figure[hidden] { display: block !important; }
 """
 MARGIN = {"top": "18mm", "bottom": "20mm", "left": "16mm", "right": "16mm"}
@@ -98,31 +98,38 @@ def article(page: str, known: set[str]) -> Tag:
     return found
 
 
+def asked(folded: Tag) -> str:
+    """Return the question that a folded answer belongs to: its own heading, or what stands before it."""
+    heading = folded.summary.get_text(" ", strip=True) if folded.summary else ""
+    if heading not in ("", "Answer", "Does this hold?"):
+        return heading
+    before = "".join(str(one) for one in reversed(list(folded.previous_siblings)))
+    return " ".join(BeautifulSoup(before, "html.parser").get_text(" ").split()) or heading
+
+
 def take_answers(section: Tag, page: str, soup: BeautifulSoup) -> Tag | None:
     """Move a page's folded answers into a section of their own, with links there and back; return it, or None."""
     folded = section.select("details")
     if not folded:
         return None
-    title = section.select_one("h1, h2").get_text().strip()
-    answers = BeautifulSoup("<div><h2></h2></div>", "html.parser").div
-    answers.h2.string = title
+    answers = soup.new_tag("div")
+    title = soup.new_tag("h2")
+    title.string = section.h1.get_text().strip()
+    answers.append(title)
     for number, one in enumerate(folded, 1):
         here, there = f"{anchor(page)}--question-{number}", f"{anchor(page)}--answer-{number}"
-        summary = one.summary.extract() if one.summary else soup.new_tag("summary")
-        summary.name = "span"
-        asked = soup.new_tag("p", id=here)
-        asked.append(summary)
-        asked.append(soup.new_string(" "))
-        to = soup.new_tag("a", href=f"#{there}")
-        to.string = f"(answer {number})"
-        asked.append(to)
-        one.insert_before(asked)
+        question = asked(one)
+        place = soup.new_tag("p", id=here)
+        if one.summary and (heading := one.summary.extract().get_text(" ", strip=True)) == question:
+            place.string = f"{heading} "
+        link = soup.new_tag("a", href=f"#{there}")
+        link.string = f"(answer {number})"
+        place.append(link)
+        one.insert_before(place)
         box = soup.new_tag("div", id=there, attrs={"class": "answer"})
-        question = soup.new_tag("p", attrs={"class": "question"})
-        back = soup.new_tag("a", href=f"#{here}")
-        back.string = f"{number}. {summary.get_text(' ', strip=True)}"
-        question.append(back)
-        box.append(question)
+        back = soup.new_tag("a", href=f"#{here}", attrs={"class": "question"})
+        back.string = f"{number}. {question}"
+        box.append(back)
         for child in list(one.contents):
             box.append(child.extract())
         one.decompose()

@@ -48,6 +48,7 @@ function parse(text) {
 function read() {
   if (memory) return memory;
   try {
+    if (localStorage.lasts === false) throw new DOMException("", "SecurityError"); // the book's stand-in for one that is blocked
     const text = localStorage.getItem(KEY);
     kept = "";
     return text ? parse(text) : empty();
