@@ -18,6 +18,7 @@ COLAB = {
     "joblib": "1.5.1", "tqdm": "4.67.1", "filelock": "3.20.0",
     "safetensors": "0.4.2",  # comes with its transformers; any version serves
     "ipywidgets": "7.7.1", "anywidget": "0.9.21",
+    "markdown-it-py": "3.0.0",  # comes with its rich; any version from 3 on serves
 }  # fmt: skip
 
 

@@ -74,8 +74,8 @@ Frames are contiguous from step 1. A frame is what one step showed::
 
 Questions
 ---------
-A Worker of the page (``engine/worker.mjs``; ``engine/client.mjs`` is the page's end of the line) also answers questions
-about its network, between two steps, one after the other::
+A Worker of the page (``engine/worker.mjs``; ``browserSource`` in ``parts/sources.mjs`` is the page's end of the line)
+also answers questions about its network, between two steps, one after the other::
 
     {"id": 7, "kind": "ask", "question": "lesions", "settings": {"split": "test"}}
     {"id": 7, "progress": {"done": 1, "total": 9, "part": …}}   # any number of times

@@ -140,7 +140,9 @@ def recall_figure(name: str, numbers: Mapping[str, object]) -> tuple[str, dict]:
         raise ValueError(f"there is no recall question {name!r}; the chapter has {known}")
     texts = check_numbers(frozenset().union(*(one.gaps for one in chosen)), numbers, f"recall({name!r})")
     data = [recall_data(one, texts) for one in chosen]
-    return "".join(_recall_still(one) for one in data) + _answers([one["answer"] for one in data]), {
+    numbered = [f"{number}. " if len(data) > 1 else "" for number in range(1, len(data) + 1)]
+    still = "".join(_recall_still(one, number) for one, number in zip(data, numbered, strict=True))
+    return still + _answers([one["answer"] for one in data]), {
         "title": "" if single else "Recall",
         "questions": data,
     }
@@ -162,11 +164,12 @@ def predict_figure(
 
 def progress_figure() -> tuple[str, dict]:
     """Return the page of the reader's progress: every chapter with the questions that it asks."""
-    chapters = []
-    for name, chapter in questions.read_all().items():
+    chapters, asking = [], questions.read_all()
+    for name, title in CHAPTERS.items():
+        chapter = asking.get(name, questions.Chapter(name, None, ()))
         asked = [_moved(recall_data(one, None)) for one in chapter.recall]
         predict = chapter.predict and {"id": chapter.predict.id, "version": chapter.predict.version}
-        chapters.append({"name": name, "title": CHAPTERS[name], "predict": predict or None, "recall": asked})
+        chapters.append({"name": name, "title": title, "predict": predict, "recall": asked})
     words = "With JavaScript, this page shows which chapters you have worked through, and asks again what you missed."
     return f"<p>{words}</p>", {"chapters": chapters}
 
@@ -195,10 +198,10 @@ def _folded(summary: str, text: str) -> str:
     return f"<details><summary>{summary}</summary>{text}</details>"
 
 
-def _recall_still(one: dict) -> str:
+def _recall_still(one: dict, number: str) -> str:
     options = "".join(f"<li>{option['text']}</li>" for option in one.get("options", ()))
     listed = f"<ul>{options}</ul>" if options else ""
-    return f"<div><p><strong>{one['text']}</strong></p>{listed}{_folded('Answer', one['answer'])}</div>"
+    return f"<div><p><strong>{number}{one['text']}</strong></p>{listed}{_folded('Answer', one['answer'])}</div>"
 
 
 def _predict_still(one: Prediction) -> str:
@@ -227,5 +230,8 @@ def _measured_still(data: dict) -> str:
 
 def shown(value: float | str | None, unit: str) -> str:
     """Return a measured value with its unit; ``None`` is a dash."""
-    text = "–" if value is None else questions.spoken(value)
-    return html.escape(f"{text} {unit}".strip() if value is not None else text)
+    if value is None:
+        return "–"
+    number = not isinstance(value, str) and 1e-3 <= abs(value) < 1e6
+    text = f"{float(f'{value:.3g}'):,g}" if number else questions.spoken(value)  # 0.1 and not 0.100
+    return html.escape(f"{text} {'' if isinstance(value, str) else unit}".strip())

@@ -382,6 +382,9 @@ def markup(text: str, block: bool = False) -> str:
     return re.sub("\ue000(\\d+)\ue001", lambda match: found[int(match[1])], made).strip()
 
 
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
 def spoken(value: object) -> str:
     """Return a number as it is filled in: whole ones with separators, others with three significant digits."""
     if isinstance(value, str):
@@ -392,7 +395,10 @@ def spoken(value: object) -> str:
     if number == int(number) and abs(number) < 1e15:
         return f"{int(number):,}"
     digits = 2 - math.floor(math.log10(abs(number)))
-    return f"{number:,.{max(0, digits)}f}" if -4 < digits < 8 else f"{number:.2e}"
+    if -4 < digits < 6:
+        return f"{number:,.{max(0, digits)}f}"
+    part, exponent = f"{number:.2e}".split("e")
+    return f"{part}·10{str(int(exponent)).translate(_RAISED)}"
 
 
 def fill(markup: str, numbers: Mapping[str, str]) -> str:

@@ -244,11 +244,14 @@ def fold(solution: Solution, record: Mapping | None) -> str:
     ]
     parts.append(solution.text(record).replace(" %", "\u00a0%"))
     if not solution.is_hint:
-        parts += [f"```python\n{solution.source}\n```", _origin(record)]
+        parts += [
+            f"```python\n{solution.source}\n```",
+            _origin(solution, record),
+        ]
     return "\n\n".join([*parts, "</details>"])
 
 
-def _origin(record: Mapping) -> str:
+def _origin(solution: Solution, record: Mapping) -> str:
     count = record["seeds"]
     spread = (
         f"Mean ± standard deviation of {count} seeds, or median (lowest to highest) where they scatter. "
@@ -257,7 +260,8 @@ def _origin(record: Mapping) -> str:
     )
     return (
         f"{spread}Recorded {record['started'][:10]} on {record['device']}, PyTorch {record['versions']['torch']}, "
-        f"{record['seconds']:.0f} s: `{record['command']}`."
+        f"{record['seconds']:.0f} s: `{record['command']}` (imports and all: "
+        f"`resnet_edu/solutions/{solution.chapter.replace('-', '_')}.py`)."
     )
 
 
@@ -268,6 +272,10 @@ def _number(values: list, digits: str) -> str:
             str(values[0])
             if len(set(values)) == 1
             else ", ".join(map(str, values))
+        )
+    if digits == "each":
+        return ", ".join(
+            "diverged" if v is None else f"{v:.1f}" for v in values
         )
     kept = np.array(
         [value for value in values if value is not None], dtype=float

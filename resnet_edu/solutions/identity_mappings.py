@@ -100,8 +100,8 @@ def exercise_4(seed):
     At 110 layers the mistake does not show in the training error after eight
     epochs; in the first epoch the network without the last BN is even ahead,
     perhaps since its large logits make for large steps. In test error it is
-    behind with each of the three seeds, by a point or less: a hint, and three
-    seeds. A fault that training works around is found by looking at the
+    behind with each of the three seeds, by about a point or less: a hint, no
+    more. A fault that training works around is found by looking at the
     network, not at its error.
     """
     data, found = digits(), {}

@@ -80,6 +80,19 @@ def train(page, steps):
     )
 
 
+def press_and_stop(page, name):
+    """Press the button with this text, and the Stop that takes its place before anything can have ended."""
+    page.evaluate(
+        """async (name) => {
+          const press = (text) => [...document.querySelectorAll(".rl button")].find((one) => one.textContent.includes(text)).click();
+          press(name);
+          await new Promise((drawn) => setTimeout(drawn));
+          press("Stop");
+        }""",  # noqa: E501
+        name,
+    )
+
+
 def hide(page, hidden):
     """Let the page believe that its tab is hidden, or in sight again."""
     page.evaluate(

@@ -10,6 +10,7 @@ from lab_page import open_lab, static  # noqa: F401
 
 from resnet_edu import accounting, lab, networks
 from resnet_edu.blocks import BasicBlock, Bottleneck
+from resnet_edu.lab import assets
 from resnet_edu.lab.designer import all_choices, load_costs
 
 BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
@@ -18,7 +19,7 @@ BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
 @pytest.fixture(scope="module")
 def count(browser):
     page = browser.new_page()
-    page.add_script_tag(content=f"globalThis.parts = ({lab.page_script(('countNetwork', 'countBlock'))})();")
+    page.add_script_tag(content=f"globalThis.parts = ({assets.page_script(('countNetwork', 'countBlock'))})();")
     return lambda name, settings: page.evaluate("([name, list]) => list.map(parts[name])", [name, settings])
 
 
@@ -75,7 +76,7 @@ def test_a_blocks_memory_too_is_the_packages_for_every_choice(count):
 
 
 def choose(page, label, text):
-    page.get_by_label(label, exact=True).select_option(label=text)
+    page.get_by_role("combobox", name=label, exact=True).select_option(label=text)
 
 
 def test_110_layers_hold_fewer_weights_than_resnet_18_and_known_networks_have_names(open_lab):
@@ -84,7 +85,7 @@ def test_110_layers_hold_fewer_weights_than_resnet_18_and_known_networks_have_na
     assert "110 layers with weights: the paper’s ResNet-110 for CIFAR-10." in summary.inner_text()
     assert "1,730,714 parameters" in summary.inner_text() and "No projection" in summary.inner_text()
     assert "Parameters × 0.15" in page.locator(".rl-ratios").inner_text().replace("\n", " ")
-    for name in page.get_by_label("Start from").locator("option").all_inner_texts()[1:]:
+    for name in page.get_by_role("combobox", name="Start from").locator("option").all_inner_texts()[1:]:
         choose(page, "Start from", name)
         assert f"weights: {name}." in summary.inner_text()
     choose(page, "Start from", "torchvision’s ResNet-50 (v1.5)")

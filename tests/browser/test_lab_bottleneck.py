@@ -8,6 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from lab_page import open_lab, static  # noqa: F401
 
 from resnet_edu import lab
+from resnet_edu.lab import assets
 from resnet_edu.lab.designer import all_choices, cost, load_costs
 
 THEMES = ("light", "dark")
@@ -34,7 +35,7 @@ def test_the_engine_times_the_blocks_that_are_counted(browser):
         | {"stride": stride, "shortcut": shortcut, "variant": variant}
         for block in ("basic", "bottleneck") for stride in (1, 2) for shortcut in "ABC" for variant in ("v1", "v1.5")
     ]  # fmt: skip
-    page.add_script_tag(content=f"globalThis.parts = ({lab.page_script(('countBlock',))})();")
+    page.add_script_tag(content=f"globalThis.parts = ({assets.page_script(('countBlock',))})();")
     timed, counted = page.evaluate(
         "(blocks) => [engine.finish(engine.answer(null, 'time', { blocks, passes: 3 })), blocks.map(parts.countBlock)]",
         blocks,
@@ -52,11 +53,12 @@ def test_the_ratio_of_multiply_adds_stands_beside_that_of_times_recorded_and_mea
     assert f"× {small.memory / neck.memory:.2f}"[:6] in summary.inner_text()
     assert "not timed on this device yet" in summary.inner_text() and "73,984" in region.inner_text()
     for index, label in ((0, "bottleneck: 1×1, 3×3, 1×1"), (1, "bottleneck: 1×1, 3×3, 1×1")):  # small ones: quick
-        region.get_by_label("Block").nth(index).select_option(label=label)
-        region.get_by_label("Input channels").nth(index).select_option("64")
-    region.get_by_label("Stride", exact=True).nth(1).select_option(index=1)
+        region.get_by_role("combobox", name="Block", exact=True).nth(index).select_option(label=label)
+        region.get_by_role("combobox", name="Input channels", exact=True).nth(index).select_option("64")
+    region.get_by_role("combobox", name="Stride", exact=True).nth(1).select_option(index=1)
     assert (
-        region.get_by_label("Stride on").nth(0).is_disabled() and region.get_by_label("Stride on").nth(1).is_enabled()
+        region.get_by_role("combobox", name="Stride on", exact=True).nth(0).is_disabled()
+        and region.get_by_role("combobox", name="Stride on", exact=True).nth(1).is_enabled()
     )
     region.get_by_role("button", name=re.compile("Time both here")).click()
     page.get_by_text("Forward pass here").wait_for(timeout=60_000)
@@ -67,8 +69,8 @@ def test_the_ratio_of_multiply_adds_stands_beside_that_of_times_recorded_and_mea
 def test_timing_can_be_stopped_and_a_worker_that_fails_says_so(open_lab):
     page = open_lab(lab.instrument("bottleneck"))
     for index in (0, 1):
-        page.get_by_label("Block").nth(index).select_option(index=0)
-        page.get_by_label("Input channels").nth(index).select_option("256")
+        page.get_by_role("combobox", name="Block", exact=True).nth(index).select_option(index=0)
+        page.get_by_role("combobox", name="Input channels", exact=True).nth(index).select_option("256")
     page.get_by_role("button", name=re.compile("Time both here")).click()
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("button", name=re.compile("Time both here")).wait_for()

@@ -87,10 +87,10 @@ def test_a_drawn_digit_is_read_and_a_wrong_answer_is_shown_as_such(open_lab):
     draw(page, [[[0.3, 0.15], [0.3, 0.85]], [[0.28, 0.15], [0.32, 0.85]]])
     page.wait_for_function("!document.querySelector('.rl-summary').textContent.includes('That is')")
     said = re.search(r"It says (\d)", summary(page))[1]
-    page.get_by_label("I drew a").select_option(said)
+    page.get_by_role("combobox", name="I drew a").select_option(said)
     page.wait_for_function("document.querySelector('.rl-summary').textContent.includes('That is right')")
     other = str((int(said) + 1) % 10)
-    page.get_by_label("I drew a").select_option(other)
+    page.get_by_role("combobox", name="I drew a").select_option(other)
     page.wait_for_function(
         f"document.querySelector('.rl-summary').textContent.includes('That is wrong: it is a {other}')"
     )

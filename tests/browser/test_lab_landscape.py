@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
-from lab_page import open_lab, static, summary  # noqa: F401
+from lab_page import open_lab, press_and_stop, static, summary  # noqa: F401
 
 from resnet_edu import lab
 from resnet_edu.datasets import Split
@@ -60,9 +60,10 @@ def test_a_map_is_drawn_as_it_is_computed_and_can_be_stopped(open_lab):
     words = page.get_by_role("region", name="residual-8, here").inner_text()
     centre, _, points, _, highest = numbers(words.split("Centre")[1])[:5]
     assert points == 289 and centre < 2.3 < highest
-    page.get_by_role("button", name="Another pair of directions").click()
-    page.get_by_role("button", name="Stop").click()
+    press_and_stop(page, "Another pair of directions")
     page.get_by_role("button", name="Another pair of directions").wait_for()
+    page.wait_for_function("!document.querySelector('.rl-progress')")
+    assert "289 points" not in page.get_by_role("region", name="residual-8, here").inner_text()
     page.get_by_label("Beside it, recorded").select_option("residual-20, width 8")
     assert "below guessing" in page.get_by_role("region", name="residual-20, recorded").inner_text()
 

@@ -155,8 +155,8 @@ def test_a_reader_buys_probes_names_the_bug_and_reads_why(open_lab):
         game.get_by_role("button", name=f"{probe}: 1 coin").click()
     assert game.get_by_role("region", name="Evidence: Orders").is_visible()
     assert "1 coin left" in game.inner_text() and game.get_by_role("button", name="Name it").is_disabled()
-    options = game.get_by_label("It is").locator("option").all_inner_texts()[1:]
-    game.get_by_label("It is").select_option(label=options[0])
+    options = game.get_by_role("combobox", name="It is").locator("option").all_inner_texts()[1:]
+    game.get_by_role("combobox", name="It is").select_option(label=options[0])
     game.get_by_role("button", name="Name it").click()
     text = game.inner_text()
     assert re.search(r"Right, with 1 coin left\.|No\. It was: ", text) and re.search(r"[01] of 1 right", text)

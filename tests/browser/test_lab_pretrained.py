@@ -4,7 +4,7 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from lab_page import open_lab, static, summary  # noqa: F401
+from lab_page import open_lab, press_and_stop, static, summary  # noqa: F401
 
 from resnet_edu import lab
 
@@ -44,16 +44,16 @@ def test_a_pretrained_network_needs_fewer_labels_and_one_seed_could_mislead(page
 
 
 def test_other_labels_start_anew_and_the_classifier_alone_learns_less(page):
-    page.get_by_label("Labels").select_option("200, 20 a class")
+    page.get_by_role("combobox", name="Labels").select_option("200, 20 a class")
     page.wait_for_function("document.querySelector('.rl-summary').textContent.includes('What are 200 labels worth')")
-    page.get_by_label("Digits now").select_option("as they were")
+    page.get_by_role("combobox", name="Digits now").select_option("as they were")
     page.wait_for_function("document.querySelector('.rl-summary').textContent.includes('as they were with')")
     upright, same = (float(text) for text in re.findall(r"([\d.]+) %", summary(page)))
     assert upright == same
     page.get_by_role("button", name=TRAIN).click()
     whole, _ = trained(page, 1)
-    page.get_by_label("Digits now").select_option("upside down")
-    page.get_by_label("Fine-tuning moves").select_option("the classifier alone")
+    page.get_by_role("combobox", name="Digits now").select_option("upside down")
+    page.get_by_role("combobox", name="Fine-tuning moves").select_option("the classifier alone")
     page.wait_for_function(READY)
     page.get_by_role("button", name=TRAIN).click()
     page.wait_for_function("document.querySelector('.rl-summary').textContent.includes('upside down, 200 labels')")
@@ -62,10 +62,9 @@ def test_other_labels_start_anew_and_the_classifier_alone_learns_less(page):
 
 
 def test_a_press_can_be_stopped(page):
-    page.get_by_label("Labels").select_option("200, 20 a class")
+    page.get_by_role("combobox", name="Labels").select_option("200, 20 a class")
     page.wait_for_function("document.querySelector('.rl-summary').textContent.includes('What are 200')")
-    page.get_by_role("button", name="Three more seeds").click()
-    page.get_by_role("button", name="Stop").click()
+    press_and_stop(page, "Three more seeds")
     page.get_by_role("button", name="Three more seeds").wait_for()
 
 
@@ -76,9 +75,8 @@ def test_fine_tuning_in_pytorch_from_the_pages_own_network_agrees(page, digits, 
     import numpy as np
     import torch
 
-    from resnet_edu.datasets import only_classes
     from resnet_edu.training import TrainConfig, evaluate, train
-    from resnet_edu.transfer import upside_down, with_new_classifier
+    from resnet_edu.transfer import only_classes, upside_down, with_new_classifier
 
     page.get_by_text("Your networks", exact=True).click()
     with page.expect_download() as download:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from resnet_edu import interventions, lab, landscape, probes
 from resnet_edu.blocks import BasicBlock
+from resnet_edu.lab.assets import page_script
 from resnet_edu.lab.packing import pack_images
 from resnet_edu.lab.recording import DEFAULTS
 from resnet_edu.training import evaluate
@@ -55,6 +56,7 @@ KINDS = [
 def page(browser):
     page = browser.new_page()
     page.add_script_tag(content=f"globalThis.engine = ({lab.engine_script(EXPORTS)})();{HELP}")
+    page.add_script_tag(content=f"globalThis.front = ({page_script(('browserSource',))})();")
     page.evaluate("(data) => { globalThis.digits = engine.unpackDigits(data); }", lab.digits_data())
     return page
 
@@ -767,36 +769,32 @@ def test_networks_that_the_lab_cannot_be_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-CLIENT = """async ([engineText, clientText, digits, config]) => {
-  const url = (text) => URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
-  const { connect } = await import(url(clientText));
-  const port = connect(new Worker(url(`(${engineText})().serve(self)`)));
+WORKER = """async ([engineText, digits, config]) => {
+  const port = front.browserSource(engineText, digits);
   const fails = (promise) => promise.then(() => "nothing", (error) => `${error.name}: ${error.message}`);
-  const seen = { early: await fails(port.ask("evaluate")) };
-  await port.request("hello", { digits });
-  await port.request("start", { config, play: true });
+  const seen = { early: await fails(port.question("evaluate")) };
+  await port.ask({ kind: "start", config, play: true });
   const parts = [];
-  seen.first = await port.ask("lesions", {}, { progress: ({ part }) => part && parts.push(part.block) });
+  seen.first = await port.question("lesions", {}, { progress: ({ part }) => part && parts.push(part.block) });
   seen.parts = parts;
   const control = new AbortController();
   const many = { alphas: Array(40).fill(0.1), betas: Array(40).fill(0.1) };
-  const long = fails(port.ask("surface", many, { signal: control.signal }));
-  const waiting = port.ask("export");
-  const steps = (await port.request("poll")).frames.length;
-  seen.stoodStill = (await port.request("poll")).frames.length === steps;
+  const long = fails(port.question("surface", many, { signal: control.signal }));
+  const waiting = port.question("export");
+  const steps = (await port.ask({ kind: "poll" })).frames.length;
+  seen.stoodStill = (await port.ask({ kind: "poll" })).frames.length === steps;
   control.abort();
   seen.long = await long;
   const file = await waiting;
-  seen.wrong = await fails(port.ask("swap", { first: 1, second: 9 }));
-  while ((await port.request("poll")).state === "running") await new Promise((done) => setTimeout(done, 20));
-  seen.end = (await port.request("poll")).frames.length;
-  const other = connect(new Worker(url(`(${engineText})().serve(self)`)));
-  await other.request("hello", { digits });
-  const opened = await other.ask("open", { file });
+  seen.wrong = await fails(port.question("swap", { first: 1, second: 9 }));
+  while ((await port.ask({ kind: "poll" })).state === "running") await new Promise((done) => setTimeout(done, 20));
+  seen.end = (await port.ask({ kind: "poll" })).frames.length;
+  const other = front.browserSource(engineText, digits);
+  const opened = await other.question("open", { file });
   seen.opened = opened.facts.step <= seen.end && opened.blocks.length;
-  seen.bad = await fails(other.ask("open", { file: file.slice(0, 99) }));
-  seen.kept = (await other.ask("evaluate")).count;
-  const left = fails(other.ask("lesions"));
+  seen.bad = await fails(other.question("open", { file: file.slice(0, 99) }));
+  seen.kept = (await other.question("evaluate")).count;
+  const left = fails(other.question("lesions"));
   other.close();
   seen.left = await left;
   port.close();
@@ -805,9 +803,8 @@ CLIENT = """async ([engineText, clientText, digits, config]) => {
 
 
 def test_a_worker_answers_in_line_reports_stops_and_trains_on(page):
-    client = (lab.FRONT / "engine" / "client.mjs").read_text(encoding="utf-8")
     config = {**SMALL, "depth": 8, "steps": 400, "test_every": 100}
-    seen = page.evaluate(CLIENT, [lab.engine_script(), client, lab.digits_data(), config])
+    seen = page.evaluate(WORKER, [lab.engine_script(), lab.digits_data(), config])
     assert seen["early"].startswith("Error: there is no network yet")
     assert seen["parts"] == [1, 2, 3] and len(seen["first"]["errors"]) == 3
     assert seen["long"].startswith("AbortError") and seen["stoodStill"]

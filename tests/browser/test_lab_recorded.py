@@ -55,7 +55,7 @@ def test_a_damaged_record_is_left_out_and_an_unknown_experiment_is_kept(tmp_path
 
 
 def choose(page, label, value):
-    page.get_by_label(label, exact=True).select_option(value)
+    page.get_by_role("combobox", name=label, exact=True).select_option(value)
 
 
 def test_a_reader_who_doubts_a_number_finds_its_run(open_lab, tmp_path):
@@ -91,7 +91,7 @@ def test_every_experiment_and_number_can_be_drawn_and_the_address_keeps_the_choi
     page.get_by_role("status").wait_for()
     for name in runs.names():
         choose(page, "Experiment", name)
-        for option in page.get_by_label("Number").locator("option").all():
+        for option in page.get_by_role("combobox", name="Number", exact=True).locator("option").all():
             choose(page, "Number", option.get_attribute("value"))
             assert page.locator(".rl-bank .rl-dot").count() > 0, name
             assert "NaN" not in page.locator(".rl-bank").inner_html()
@@ -109,7 +109,7 @@ def test_every_experiment_and_number_can_be_drawn_and_the_address_keeps_the_choi
     assert "NaN" not in page.locator(".rl-bank").inner_html()
     again = open_lab(lab.instrument("recorded-results"), at=page.url[page.url.index("#") :], name="again.html")
     again.get_by_role("status").wait_for()
-    assert again.get_by_label("Along").input_value() == "learning_rate"
+    assert again.get_by_role("combobox", name="Along").input_value() == "learning_rate"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

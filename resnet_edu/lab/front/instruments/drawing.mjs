@@ -35,17 +35,28 @@ class Drawing {
     this.messages = new Messages(redraw);
     this.pad = new Pad(() => this.drew());
     this.examples = data.examples.map(({ label, pixels }) => ({ label, image: Array.from(pixels, (letter) => parseInt(letter, 17)) }));
-    Object.assign(this, { redraw, ...this.examples[0], example: 0, on: [], shown: 1, seen: null, agreed: null, wanted: 0, done: 0, busy: false });
+    Object.assign(this, { redraw, ...this.examples[0], example: 0, of: null, on: [], shown: 1, seen: null, agreed: null, wanted: 0, done: 0, busy: false });
     this.bench = new Bench({ tools, messages: this.messages, redraw, changed: (holder) => this.begin(holder),
       offers: [offer("residual-8", 8, "A", 200), offer("residual-20", 20, "A", 300), offer("plain-20", 20, "none", 300), offer("plain-56", 56, "none", 300), offer("residual-56", 56, "A", 300)] });
     this.screen = show(el, () => this.view());
     this.leave = inSight(el, () => this.bench.ready()); // a fifth of a second for the smallest
   }
 
-  async begin() {
-    const { blocks } = await this.bench.ask("describe");
-    Object.assign(this, { on: blocks.map(({ connected }) => connected), shown: Math.min(this.shown, blocks.length), agreed: null });
-    return this.look();
+  /** Another network is at hand: `of` names it, and `on` says which of its shortcuts are there. */
+  async begin({ name }) {
+    Object.assign(this, { seen: null, agreed: null });
+    try {
+      const { blocks } = await this.bench.ask("describe", {}, { of: name });
+      if (name !== this.bench.chosen) return;
+      Object.assign(this, { of: name, on: blocks.map(({ connected }) => connected), shown: Math.min(this.shown, blocks.length), seen: null, agreed: null });
+      await this.look();
+    } catch (error) {
+      this.fault(error);
+    }
+  }
+
+  fault(error) {
+    if (error.name !== "AbortError" && error.message !== "closed") this.messages.complain(error.message);
   }
 
   /** Something was drawn. */
@@ -82,20 +93,21 @@ class Drawing {
   /** Ask about what is in the field now; while one answer is awaited, the last wish counts. */
   async look() {
     this.wanted++;
-    if (this.busy || this.bench.holder.state !== "ready") return;
+    if (this.busy || !this.of || this.bench.holder.state !== "ready") return;
     this.busy = true;
     try {
       while (this.done < this.wanted) {
-        const { image, wanted } = this;
-        const blocks = await this.bench.ask("describe").then((found) => found.blocks);
-        for (const [index, { connected }] of blocks.entries()) if (connected !== this.on[index]) await this.bench.ask("set", { block: index + 1, connected: this.on[index] });
-        const [answers, { maps }] = [await this.bench.ask("lens", { image }), await this.bench.ask("maps", { image })];
+        const { image, wanted, of, on } = this;
+        const ask = (question, settings) => this.bench.ask(question, settings, { of });
+        for (const [index, { connected }] of (await ask("describe")).blocks.entries()) if (connected !== on[index]) await ask("set", { block: index + 1, connected: on[index] });
+        const [answers, { maps }] = [await ask("lens", { image }), await ask("maps", { image })];
+        if (of !== this.of) continue; // another network has come to hand
         Object.assign(this, { seen: { rows: rowsOf(answers), maps }, done: wanted });
         this.redraw();
         if (!this.agreed && this.done === this.wanted) await this.count();
       }
     } catch (error) {
-      if (error.name !== "AbortError" && error.message !== "closed") this.messages.complain(error.message);
+      this.fault(error);
     }
     this.busy = false;
     this.redraw();
@@ -103,19 +115,19 @@ class Drawing {
 
   /** The share of test images whose answer behind each block is already the last one. */
   async count() {
-    const { wanted } = this;
+    const { wanted, of } = this;
     const same = new Array(this.on.length + 1).fill(0);
     for (let n = 0; n < OTHERS; n++) {
-      const rows = rowsOf(await this.bench.ask("lens", { image: TEST + 9 * n }));
+      const rows = rowsOf(await this.bench.ask("lens", { image: TEST + 9 * n }, { of }));
       rows.forEach((row, index) => { same[index] += best(row) === best(rows.at(-1)); });
-      if (this.wanted !== wanted) return;
+      if (this.wanted !== wanted || this.of !== of) return;
     }
     this.agreed = same.map((number) => number / OTHERS);
   }
 
   words() {
     const { seen, label: truth } = this;
-    if (!seen) return this.bench.holder.state === "training" ? "The network learns …" : "Train a network, or choose one of yours.";
+    if (!seen) return { training: "The network learns …", ready: "Looking …" }[this.bench.holder.state] ?? "Train a network, or choose one of yours.";
     const answers = seen.rows.map(best), said = answers.at(-1);
     const settled = answers.findLastIndex((digit) => digit !== said) + 1;
     const verdict = truth === null ? "" : truth === said ? ` That is right.` : ` That is wrong: it is a ${truth}.`;

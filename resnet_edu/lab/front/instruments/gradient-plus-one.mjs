@@ -16,7 +16,8 @@ const IMAGE = 0; // the first training image, as on the page
 const TWINS = { none: "plain", A: "residual" };
 const START = { depth: 20, normalization: "batch", activation: "post", on: new Array(9).fill(false), block: 2, gain: 1, copy: false, seed: 1, own: null };
 const ratioOf = (norms) => norms[1] / norms.at(-2);
-const sure = (value) => (Number.isFinite(value) ? say(value) : "not defined: nothing arrives");
+const keeping = (count) => Array.from({ length: count }, (_, n) => n + 1).filter((number) => number === 1 || (number - 1) % (count / 3)); // blocks that keep the shape
+const keeps = (count, block) => (keeping(count).includes(block) ? block : 1);
 
 class PlusOne {
   constructor(el, tools) {
@@ -58,12 +59,12 @@ class PlusOne {
     const own = this.networks.entries.find((entry) => entry.id === id) ?? null;
     if (!own) return this.choose({ own: null });
     const { config: { depth, normalization, activation }, blocks } = metadataOf(own.file);
-    return this.choose({ own, depth, normalization, activation, on: blocks.map(({ connected }) => connected), block: 2, gain: 1, copy: false });
+    return this.choose({ own, depth, normalization, activation, on: blocks.map(({ connected }) => connected), block: keeps(blocks.length, 2), gain: 1, copy: false });
   }
 
   deepen(depth) {
     const on = new Array((depth - 2) / 2).fill(this.now.on.every(Boolean));
-    this.choose({ depth, on, block: Math.min(this.now.block, on.length), gain: 1, copy: false });
+    this.choose({ depth, on, block: keeps(on.length, this.now.block), gain: 1, copy: false });
   }
 
   reveal() {
@@ -81,7 +82,9 @@ class PlusOne {
     const { now, mine, twins } = this.seen;
     const kept = (values) => `${Math.round((100 * values.filter((value) => value > KEPT).length) / values.length)} %`;
     const both = this.guessing || !twins ? "" : ` Without any shortcut the ratio is ${say(ratioOf(twins.none.norms))}, with all ${say(ratioOf(twins.A.norms))}${now.depth === 56 && now.normalization === "batch" && now.activation === "post" ? `; you guessed ${say(10 ** this.guess.none)} and ${say(10 ** this.guess.A)}` : ""}.`;
-    return `${now.depth} layers, ${this.kind}, ${now.own ? `your network “${now.own.name}”` : "before training"}: the gradient of the second convolution is ${sure(ratioOf(mine.norms))} times that of the last one.`
+    const ratio = ratioOf(mine.norms);
+    return `${now.depth} layers, ${this.kind}, ${now.own ? `your network “${now.own.name}”` : "before training"}: `
+      + (Number.isFinite(ratio) ? `the gradient of the second convolution is ${say(ratio)} times that of the last one.` : "nothing arrives, every gradient is 0.")
       + ` Of the directions ${kept(mine.values)} are kept, the largest singular value is ${say(mine.values[0])}.${both}`;
   }
 
@@ -113,7 +116,6 @@ class PlusOne {
 
   controls() {
     const { now } = this;
-    const blocks = now.on.map((_, n) => n + 1).filter((number) => number === 1 || (number - 1) % (now.on.length / 3)); // those that keep the shape
     const all = (value) => button(value ? "All shortcuts" : "No shortcut", () => this.choose({ on: now.on.map(() => value) }), { pressed: now.on.every((one) => one === value) });
     const { entries } = this.networks;
     const own = entries.length ? select("Weights", [["", "new, untrained"], ...entries.map(({ id, name }) => [id, `yours: ${name}`])], now.own?.id ?? "", (id) => this.take(id)) : "";
@@ -123,7 +125,7 @@ class PlusOne {
       ${button("Other weights", () => this.choose({ seed: now.seed + 1 }), { title: `These are of seed ${now.seed}` })}`;
     return html`<div class="rl-bar">${own}${built}${all(false)}${all(true)}</div>
       <div class="rl-sliders">${slider(`Gain of block ${now.block}'s branch`, { low: -1, high: 1, step: 0.1, now: now.gain, words: now.gain.toFixed(1), move: (gain) => this.choose({ gain: Number(gain.toFixed(1)) }) })}
-      <div class="rl-bar">${select("Block", blocks.map((number) => [number, String(number)]), now.block, (block) => this.choose({ block }))}
+      <div class="rl-bar">${select("Block", keeping(now.on.length).map((number) => [number, String(number)]), now.block, (block) => this.choose({ block }))}
       ${toggle("Its branch copies its input", now.copy, () => this.choose({ copy: !now.copy }))}</div></div>`;
   }
 

@@ -36,7 +36,8 @@ class Landscape {
 
   /** Another network is at hand. */
   begin() {
-    Object.assign(this, { base: null, now: null, map: null, power: 0 });
+    this.control?.abort();
+    Object.assign(this, { base: null, now: null, map: null, power: 0, control: null });
     return this.settle();
   }
 
@@ -45,8 +46,8 @@ class Landscape {
   }
 
   /** Two cuts and some answers with all filters multiplied by `factor`, statistics taken anew. */
-  async measure(factor) {
-    const ask = (question, settings) => this.bench.ask(question, settings);
+  async measure(factor, of) {
+    const ask = (question, settings) => this.bench.ask(question, settings, { of });
     await ask("restore");
     if (factor !== 1) await ask("scale", { factor });
     await ask("recalibrate");
@@ -69,8 +70,11 @@ class Landscape {
     this.busy = true;
     try {
       while (!this.base || this.now.factor !== 2 ** this.power) {
-        if (!this.base) this.base = this.now = await this.measure(1);
-        else this.now = await this.measure(2 ** this.power);
+        const { chosen } = this.bench;
+        const found = await this.measure(this.base ? 2 ** this.power : 1, chosen);
+        if (chosen !== this.bench.chosen) continue; // of a network that is no longer at hand
+        this.now = found;
+        this.base ??= found;
         this.redraw();
       }
       this.messages.announce(this.words());
@@ -85,11 +89,11 @@ class Landscape {
     const control = (this.control = new AbortController());
     const map = (this.map = { loss: new Float64Array(SIDE * SIDE).fill(NaN), done: 0, pair: this.pair, name: this.bench.holder.label });
     this.messages.complain("");
-    const steps = evenly(SIDE);
+    const [steps, of] = [evenly(SIDE), this.bench.chosen];
     try {
-      await this.bench.ask("restore");
-      await this.bench.ask("recalibrate");
-      await this.bench.ask("surface", { split: "train", images: IMAGES, seeds: [2 * this.pair, 2 * this.pair + 1], alphas: steps, betas: steps }, { signal: control.signal, progress: ({ part }) => {
+      await this.bench.ask("restore", {}, { of });
+      await this.bench.ask("recalibrate", {}, { of });
+      await this.bench.ask("surface", { split: "train", images: IMAGES, seeds: [2 * this.pair, 2 * this.pair + 1], alphas: steps, betas: steps }, { of, signal: control.signal, progress: ({ part }) => {
         if (!part) return;
         map.loss[part.index] = part.loss;
         map.done++;
@@ -118,6 +122,7 @@ class Landscape {
 
   mapWords(loss, side) {
     const known = Array.from(loss).filter((value) => !Number.isNaN(value));
+    if (!known.length) return "No point yet.";
     const low = (100 * known.filter((value) => value < GUESSING).length) / known.length;
     const bent = known.length === loss.length ? `, ${notConvex(loss, side).toFixed(0)} % of the points within ½ bend downward` : "";
     return `Centre ${say(loss[(loss.length - 1) / 2])}, ${low.toFixed(0)} % of ${known.length} points below guessing${bent}, highest ${say(Math.max(...known))}.`;

@@ -1,7 +1,8 @@
 // The lesion bench: take branches out of twins that were just trained, swap two, let sub-networks vote.
 
-import { chart, level, lineAt, put, textAt, widthOf } from "../parts/chart.mjs";
 import { Bench } from "../parts/bench.mjs";
+import { drawLesions } from "../parts/block-chart.mjs";
+import { chart } from "../parts/chart.mjs";
 import { DEFAULTS } from "../parts/config.mjs";
 import { button, panel, toggle } from "../parts/controls.mjs";
 import { Field } from "../parts/field.mjs";
@@ -17,27 +18,6 @@ const KINDS = ["stored", "fresh"]; // statistics of batch normalisation
 const mean = (values) => statistics(values).mean;
 const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 const styleOf = (config) => (config.shortcut === "none" ? "off" : "on");
-
-/** Test error with each block's branch out in turn: `series` of { name, style, errors, intact, faint }. */
-function drawLesions(box, series) {
-  const [width, height, left, right, top, bottom] = [widthOf(box), 200, 34, 92, 10, 34];
-  const [w, h] = [width - left - right, height - top - bottom];
-  const blocks = Math.max(...series.map(({ errors }) => errors.length));
-  const y = (value) => (top + (1 - value / 100) * h).toFixed(1);
-  let marks = [0, 20, 40, 60, 80, 100].map((tick) => level(left, left + w, y(tick), tick)).join("");
-  marks += lineAt("chance", left, left + w, y(90), y(90)) + textAt(left + w / 2, height - 7, "block taken out");
-  const jump = blocks > 12 ? 5 : 1;
-  const x = (n, of = blocks) => (left + ((n + 0.5) / of) * w).toFixed(1);
-  for (let n = jump - 1; n < blocks; n += jump) marks += textAt(x(n), top + h + 11, n + 1);
-  for (const { name, style, errors, intact, faint } of series) {
-    const at = errors.map((value, n) => [x(n, errors.length), y(value)]);
-    const point = ([px, py]) => (style === "on" ? `<circle cx="${px}" cy="${py}" r="3"/>` : `<rect x="${px - 3}" y="${py - 3}" width="6" height="6"/>`);
-    marks += `<g class="rl-run rl-${style}${faint ? " rl-thin" : " rl-front"}"><path class="rl-test" d="M${at.map((one) => one.join(" ")).join("L")}"/>`
-      + `<path class="rl-intact" d="M${left} ${y(intact)}H${left + w}"/>${faint ? "" : at.map(point).join("")}</g>`;
-    marks += `<text class="rl-label${faint ? "" : " rl-front"}" x="${left + w + 6}" y="${y(errors.at(-1))}" dy=".35em">${name}</text>`;
-  }
-  put(box, width, height, marks);
-}
 
 class ManyPaths {
   constructor(el, data, tools) {

@@ -64,8 +64,8 @@ class Detective {
     const redraw = () => this.screen?.redraw();
     Object.assign(this, { redraw, messages: new Messages(redraw), number: data.case ?? 1 + Math.floor(9999 * Math.random()), solved: [] });
     this.field = new Field({ tools, messages: this.messages, redraw, after: examine });
-    this.screen = show(el, () => this.view());
     this.reset({ plan: PLANS[1], bug: "bare projection", bought: new Set(["sizes"]), verdict: "example" });
+    this.screen = show(el, () => this.view());
     this.field.start(() => this.jobs(0)).then(redraw); // two new networks: no time to speak of
   }
 

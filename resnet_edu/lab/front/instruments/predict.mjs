@@ -8,7 +8,16 @@ import { rich, wordsOf } from "../parts/rich.mjs";
 import { html, nothing, show, value } from "../parts/ui.mjs";
 
 const SLIDE = 1000; // places of a slider on a logarithmic scale
-const plain = (number) => (Number.isFinite(number) ? Number(number.toPrecision(3)).toLocaleString("en-US", { maximumSignificantDigits: 3 }).replace("-", "−") : "–");
+const raised = (exponent) => String(exponent).replace(/./g, (sign) => (sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign]));
+
+/** Three digits, as a person would write them: 0.61, 20.7, 1.8·10⁻⁶. */
+function plain(number) {
+  if (!Number.isFinite(number)) return "–";
+  const exponent = number ? Math.floor(Math.log10(Math.abs(number))) : 0;
+  const [most, part] = exponent < -3 || exponent > 6 ? [`·10${raised(exponent)}`, number / 10 ** exponent] : ["", number];
+  return `${Number(part.toPrecision(3)).toLocaleString("en-US", { maximumSignificantDigits: 3 })}${most}`.replace("-", "−");
+}
+
 const withUnit = (one, unit) => (typeof one === "number" ? `${plain(one)} ${unit}`.trim() : one ?? "–");
 
 /** How an item's values lie on a line from 0 to 1. */
@@ -105,15 +114,16 @@ function track(item, guess, measured, kind) {
   const at = (one) => `left:${(100 * Math.min(1, Math.max(0, share(one)))).toFixed(1)}%`;
   const has = typeof guess === "number";
   const ends = has && measured !== null ? [share(guess), share(measured)].map((one) => 100 * Math.min(1, Math.max(0, one))).sort((a, b) => a - b) : null;
-  return html`<div class="rl-track" aria-hidden="true">${ends ? html`<i class="rl-way" style="left:${ends[0].toFixed(1)}%;width:${(ends[1] - ends[0]).toFixed(1)}%"></i>` : nothing}
+  return html`<div class="rl-track">${ends ? html`<i class="rl-way" style="left:${ends[0].toFixed(1)}%;width:${(ends[1] - ends[0]).toFixed(1)}%"></i>` : nothing}
     ${has ? html`<i class="rl-mine" style=${at(guess)}></i>` : nothing}${measured === null ? nothing : html`<i class="rl-true" style=${at(measured)}></i>`}</div>`;
 }
 
 function compared(data, guess) {
   const row = (item) => {
     const [mine, found] = [guess?.[item.key], data.measured[item.key]];
-    return html`<tr><th scope="row">${rich(item.label)}${item.choices ? nothing : track(item, mine, found, data.scale)}</th><td>${withUnit(mine, data.unit)}</td>
-      <td><b>${withUnit(found, data.unit)}</b></td><td>${distance(mine, found, data)}</td></tr>`;
+    const line = item.choices ? nothing : html`<tr aria-hidden="true"><td colspan="4">${track(item, mine, found, data.scale)}</td></tr>`;
+    return html`<tr class=${item.choices ? "" : "rl-lined"}><th scope="row">${rich(item.label)}</th><td>${withUnit(mine, data.unit)}</td>
+      <td><b>${withUnit(found, data.unit)}</b></td><td>${distance(mine, found, data)}</td></tr>${line}`;
   };
   return html`<table class="rl-compared"><caption>Your guess <i class="rl-mine" aria-hidden="true"></i> and what was measured <i class="rl-true" aria-hidden="true"></i></caption>
     <thead><tr><th scope="col">asked</th><th scope="col">guess</th><th scope="col">measured</th><th scope="col">distance</th></tr></thead>
@@ -127,7 +137,7 @@ function mountMeasured(el, data, tools) {
   const why = { id: `${data.question}-why`, version: data.version, text: "Where your guess was off: why the gap?", options: data.reasons, any: true };
   const ask = new Ask(why, redraw, (text) => messages.announce(text));
   screen = show(el, () => {
-    const guess = data.guess ?? entry(data.ask)?.values;
+    const guess = entry(data.ask)?.values ?? data.guess; // a kernel's, where this output keeps no storage of its own
     const asked = tools.address && document.getElementById(data.asked);
     return html`<section class="rl rl-questions" aria-label="Your guess and what was measured">${compared(data, guess)}
       <p class="rl-key" ?hidden=${guess}>You made no guess${asked ? html`: <a href="#${data.asked}">it is not too late</a>` : nothing}.</p>${ask.view()}

@@ -21,7 +21,7 @@ class Pretrained {
     const redraw = () => this.screen?.redraw();
     this.messages = new Messages(redraw);
     Object.assign(this, { redraw, tools, turn: 180, each: 2, frozen: "none", seeds: 1, file: null, source: null, before: null, open: false });
-    this.field = new Field({ tools, messages: this.messages, redraw });
+    this.field = new Field({ tools, messages: this.messages, redraw, finished: () => this.messages.announce(this.words()) });
     this.bench = new Bench({ tools, messages: this.messages, redraw, changed: (holder) => this.begin(holder), name: "Pretrained network",
       offers: [offer("residual-8", 8, "A", 100), offer("residual-20", 20, "A", 300), offer("plain-20", 20, "none", 300)] });
     this.screen = show(el, () => this.view());
@@ -31,8 +31,9 @@ class Pretrained {
   /** Another network is at hand: how does it read the turned digits as it is? */
   async begin(holder) {
     try {
-      this.file = await this.bench.ask("export");
-      this.source = holder;
+      const file = await this.bench.ask("export", {}, { of: holder.name });
+      if (holder !== this.bench.holder) return;
+      Object.assign(this, { file, source: holder });
       await this.look();
     } catch (error) {
       this.fault(error);
@@ -45,12 +46,14 @@ class Pretrained {
 
   async look() {
     this.field.forget();
-    Object.assign(this, { before: null, seeds: 1 });
+    const asked = {};
+    Object.assign(this, { before: null, seeds: 1, asked });
     if (!this.file) return;
     const job = (turn) => ({ key: turn, config: { ...this.source.config, steps: 0, data: { turn } }, file: this.file });
     const [upright, turned] = await trainAll(this.tools, [job(0), job(this.turn)], { workers: 1, after: (ask) => ask("evaluate") });
     const fault = [upright, turned].find(({ state }) => state === "failed");
     if (fault) throw new Error(fault.message);
+    if (asked !== this.asked) return; // another choice was made meanwhile
     this.before = [upright.result.error, turned.result.error];
     this.redraw();
   }
@@ -66,7 +69,7 @@ class Pretrained {
     if (!this.source) return [];
     const { depth, shortcut, normalization, activation, width } = this.source.config;
     return Array.from({ length: this.seeds }, (_, n) => n + 1).flatMap((seed) => {
-      const config = { depth, shortcut, normalization, activation, width, seed, steps: STEPS, test_every: 5, batch_size: 20, data: { turn: this.turn, per_class: this.each, seed } };
+      const config = { depth, shortcut, normalization, activation, width, seed, steps: STEPS, test_every: 5, batch_size: 16, data: { turn: this.turn, per_class: this.each, seed } };
       const frozen = this.frozen === "body" ? "body" : [];
       return [{ key: `tuned ${seed}`, config: { ...config, head: "new", frozen }, file: this.file }, { key: `scratch ${seed}`, config }];
     });
@@ -85,14 +88,9 @@ class Pretrained {
     return Array.from({ length: this.seeds }, (_, n) => this.field.runs.get(`${way} ${n + 1}`)).filter((run) => run?.state === "done").map(endError);
   }
 
-  async start() {
-    await this.field.start(() => this.jobs());
-    this.messages.announce(this.words());
-  }
-
   more() {
     this.seeds += MORE;
-    return this.start();
+    this.field.start(() => this.jobs());
   }
 
   words() {
@@ -129,7 +127,7 @@ class Pretrained {
       <output class="rl-summary" aria-live="off"><strong>${this.words()}</strong></output>
       ${curvePanels(this.words(), (box, kind) => drawCurves(box, runs, { ...spec, ...kind }))}${curveKey}
       ${begun ? html`<div class="rl-details"><p class="rl-title">Test error at the end<small>every seed a point, the stroke their mean</small></p></div>${dots("Test error at the end", groups)}` : ""}
-      <p class="rl-key">Solid: fine-tuned from the network above, with a new classifier. Dashed: the same architecture from scratch. Equal labels, batches of 20 and a rate of 0.03 for both; 360 test pictures.</p>
+      <p class="rl-key">Solid: fine-tuned from the network above, with a new classifier. Dashed: the same architecture from scratch. Equal labels, batches of 16 and a rate of 0.03 for both; 360 test pictures.</p>
       ${folded("Figures as tables", this.open, (open) => { this.open = open; this.redraw(); }, () => errorTable(runs, ({ way }) => WAYS[way]))}${bench.networks.view(bench.holder.own?.id)}${messages.live()}</div>`;
   }
 

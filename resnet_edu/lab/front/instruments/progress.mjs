@@ -79,9 +79,9 @@ class Progress {
     const asks = [...this.asks.values()];
     return html`<section class="rl rl-questions" aria-label="To look at again"><p class="rl-title">To look at again</p>
         ${asks.length ? asks.map((ask) => ask.view()) : html`<p>No question is due today.</p>`}<p class="rl-key">${this.coming()} What you missed comes back after one day, and after each right answer three, seven and twenty-one days later.</p></section>
-      <section class="rl rl-questions" aria-label="Chapters"><div class="rl-tables" tabindex="0" role="region" aria-label="Progress by chapter"><table class="rl-chapters"><caption>Your chapters</caption>
+      <section class="rl rl-questions" aria-label="Chapters"><table class="rl-chapters"><caption>Your chapters</caption>
         <thead><tr><th scope="col">chapter</th><th scope="col">predicted</th><th scope="col">operated</th><th scope="col">recalled</th></tr></thead>
-        <tbody>${this.data.chapters.map((chapter) => this.row(chapter))}</tbody></table></div>
+        <tbody>${this.data.chapters.map((chapter) => this.row(chapter))}</tbody></table>
         ${this.messages.view()}<div class="rl-bar">${button("Export", () => saveBytes("resnet-answers.json", exported(), "application/json"), { title: "Save your answers as a file" })}
         <label class="rl-button rl-import">Import<input type="file" accept=".json,application/json" aria-label="Import a file of answers" @change=${(event) => this.take(event)}></label>
         ${button(this.sure ? "Delete all answers for good" : "Clear", () => this.clear())}${this.sure ? button("Keep them", () => { this.sure = false; this.redraw(); }) : nothing}</div>

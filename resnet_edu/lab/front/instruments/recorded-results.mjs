@@ -92,7 +92,7 @@ class Bank {
         ${select("Along", [...keys, "seed"].map(option), state.along, (along) => this.choose({ along, by: state.by === along ? "" : state.by }))}
         ${select("Grouped by", [["", "nothing"], ...keys.filter((key) => key !== state.along).map(option)], state.by, (by) => this.choose({ by }))}${rest.map(filter)}</div>
       <output class="rl-summary"><strong>${experiment.title}.</strong> ${runs.length} of ${experiment.run.length} runs${lost.length ? `; ${lost.length} without this number, ${lost.filter((one) => experiment.diverged[one]).length} of them diverged` : ""}.
-        <span class="rl-soft">${experiment.images.join("; ")}. ${experiment.page ? `For the page ${experiment.page}.` : ""}</span></output>
+        ${state.run ? `Record: ${state.run}, ${say(found(experiment.run.indexOf(state.run)))}.` : ""} <span class="rl-soft">${experiment.images.join("; ")}. ${experiment.page ? `For the page ${experiment.page}.` : ""}</span></output>
       ${panel(UNITS[state.number] ?? state.number ?? "no number", `along ${state.along}`, html`<div class="rl-chart rl-bank" role="img" aria-label="${runs.length} points. The means and every record are below." @click=${(event) => this.press(event)} ${drawn((box) => this.draw(box, groups))}></div>
         <p class="rl-key">${groups.map(([name, style, mark]) => html`<span class="rl-nowrap"><svg width="16" height="14" aria-hidden="true" class="rl-dot ${style}"><path transform="translate(8 7)" d=${MARKS[mark % MARKS.length]}/></svg> ${name}</span> `)} A stroke is the mean.</p>`)}
       <div class="rl-bar rl-actions">${toggle("Logarithmic", state.log, () => this.choose({ log: !state.log }))}${button("Download CSV", () => this.save(runs))}
@@ -162,7 +162,7 @@ class Bank {
       ...(experiment.diverged[one] ? [["Diverged", experiment.diverged[one]]] : []),
       ["Made", `${dayOf(experiment.started[one])}, ${experiment.seconds[one]} s, ${origin.device}; PyTorch ${origin.torch}, Python ${origin.python}, resnet_edu ${origin.resnet_edu}, code ${origin.code}`],
       ["Again", experiment.command[one].replace("RUN", state.run)], ["File", `resnet_edu/bank/${experiment.name}/${state.run}.json`]];
-    return panel("Record", state.run, html`<dl class="rl-record" aria-live="polite">${rows.map(([name, words]) => html`<dt>${name}</dt><dd>${words}</dd>`)}</dl>`, "rl-details");
+    return panel("Record", state.run, html`<dl class="rl-record">${rows.map(([name, words]) => html`<dt>${name}</dt><dd>${words}</dd>`)}</dl>`, "rl-details");
   }
 
   /** All numbers of the runs shown, a line a run. */

@@ -22,9 +22,9 @@ class Stacks {
   constructor(el, data, tools) {
     const redraw = () => this.screen?.redraw();
     Object.assign(this, { redraw, settings: { ...START }, open: false, messages: new Messages(redraw) });
-    this.field = new Field({ tools, messages: this.messages, redraw });
+    this.field = new Field({ tools, messages: this.messages, redraw, done: () => this.ended() });
     this.screen = show(el, () => this.view());
-    this.work = this.begin([1]);
+    this.work = this.field.start(this.jobs([1]));
   }
 
   /** Both tasks, with and without shortcuts, for these seeds. */
@@ -45,9 +45,9 @@ class Stacks {
     return this.runs("stay", "A").filter(({ state }) => state === "done" || state === "failed").length;
   }
 
-  async begin(seeds) {
-    await this.field.start(this.jobs(seeds));
-    if (this.seeds) this.messages.announce(Object.keys(TARGETS).map((target) => this.result(target)).join(" "));
+  ended() {
+    if ([...this.field.runs.values()].some(({ state }) => state === "waiting" || state === "running")) return;
+    this.messages.announce(Object.keys(TARGETS).map((target) => this.result(target)).join(" "));
   }
 
   /** Take in other settings, and train under them at once: it takes about a second. */
@@ -56,7 +56,7 @@ class Stacks {
     this.settings = { ...this.settings, ...patch };
     this.redraw();
     await this.work;
-    this.work = this.begin([1]);
+    this.work = this.field.start(this.jobs([1]));
   }
 
   result(target) {

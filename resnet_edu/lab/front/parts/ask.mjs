@@ -97,7 +97,7 @@ export class Ask {
     if (on) this.chosen.add(key);
     else this.chosen.delete(key);
     this.verdict = null;
-    this.changed();
+    this.say(""); // the same verdict twice is two announcements
   }
 
   option({ key, text, right, why }) {

@@ -146,7 +146,7 @@ function logScales(box, lines, { height = 168, floor = 0, count = lines[0]?.valu
   const width = widthOf(box);
   const [left, right, top, bottom] = [42, lines.some(({ label }) => label) ? 92 : 10, 10, 34];
   const [w, h] = [width - left - right, height - top - bottom];
-  const sizes = lines.flatMap(({ values }) => values.filter((value) => value > floor && value < Infinity)).map(Math.log10);
+  const sizes = lines.flatMap(({ values }) => Array.from(values).filter((value) => value > floor && value < Infinity)).map(Math.log10);
   const low = Math.floor(Math.min(0, ...sizes)), high = Math.max(low + 1, Math.ceil(Math.max(0, ...sizes)));
   const y = (value) => { // what is no number stands on top, what is too small at the bottom
     const place = Number.isFinite(value) ? Math.min(high, Math.max(low, Math.log10(value))) : high;
@@ -169,7 +169,7 @@ export function drawSizes(box, lines, axis, options = {}) {
   for (let place = Math.ceil(first / jump) * jump; place < first + count; place += jump) marks += textAt(x(place - first), top + h + 11, place);
   const labels = [];
   for (const { values, style, front, thin, dotted, label } of lines) {
-    const points = values.map((value, index) => [x(index), y(value)]);
+    const points = Array.from(values, (value, index) => [x(index), y(value)]); // values may be a typed array
     const kind = `${front ? " rl-front" : ""}${thin ? " rl-thin" : ""}`;
     marks += `<g class="rl-run rl-${style}${kind}"><path class="rl-${dotted ? "guess" : "test"}" d="M${points.map((one) => one.join(" ")).join("L")}"/>`
       + (front && count <= 60 ? points.map(([px, py]) => `<circle cx="${px}" cy="${py}" r="2.6"/>`).join("") : "") + "</g>";

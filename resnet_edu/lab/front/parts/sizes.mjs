@@ -96,7 +96,7 @@ export const drawsOf = (lists, style, label) => [
 export const sizePanel = (title, sub, words, lines, axis, options) => panel(title, sub, chart(words, (box) => drawSizes(box, lines, axis, { height: 216, ...options })));
 
 /** The button for further draws of the weights; `draws` are those that are shown. */
-export const moreDraws = (draws, press) => button("Three more draws", () => press(draws + 3), { title: "Draw the first weights three more times", disabled: draws > 9 });
+export const moreDraws = (draws, press) => button("Three more draws", () => press(draws + 3), { title: "Draw the first weights three more times", disabled: draws > 6 }); // more would take over two seconds
 
 /** How many draws of the weights a number speaks of. */
 export const drawsText = (draws) => (draws > 1 ? `geometric mean of ${draws} draws of the weights` : "one draw of the weights");
