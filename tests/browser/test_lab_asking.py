@@ -379,3 +379,16 @@ def test_a_question_alone_stands_at_its_place(open_lab, chapter):
     assert page.locator("fieldset.rl-ask").count() == 1
     page.get_by_role("button", name="Show the answer").click()
     assert "The stride." in page.inner_text("main")
+
+
+MATHJAX = """window.MathJax = { typesetPromise: async (found) => {
+  window.typeset = found.map((one) => one.textContent);
+} };"""
+
+
+def test_formulas_are_set_by_the_pages_mathjax_where_there_is_one(open_chapter):
+    page = open_chapter(start=MATHJAX)
+    ask(page, "Why does").wait_for()
+    assert page.evaluate("window.typeset") == ["\\(x^{l+1}\\)"]
+    page = open_chapter()
+    assert "xl+1" in ask(page, "Why does").inner_text()
