@@ -1,6 +1,7 @@
 # Two commands matter: `make book` and `make test`. Each does all of its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab test bench test-all push-editions try-editions-in-colabs-image links venv browser sandbox requirements clean
+.PHONY: help book serve pdf bundle site-check lab test bench test-all test-browsers push-editions \
+  try-editions-in-colabs-image links venv browser other-browsers sandbox requirements clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,6 +11,8 @@ UV := $(filter uv,$(INSTALLER))
 INSTALL := $(BIN)/python -m $(if $(UV),uv pip install --python $(BIN)/python,pip install) --quiet
 # `make venv CPU=1` leaves CUDA's libraries out, for an index with a PyTorch that does without.
 CUDA := ^(cuda-|nvidia-|triton==)
+# `make venv LOCKED=1` takes nothing but the very files that were tested: every one is checked against its hash.
+EXACT := $(if $(LOCKED),.ci/requirements-hashes.txt,requirements.txt)
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,6 +23,15 @@ book: .venv/.ready ## build the book and say where it is
 serve: book ## build the book and serve it on a free port (PORT=8000 asks for one)
 	@$(BIN)/python tools/serve.py $(PORT)
 
+pdf: book browser ## print the whole book into one PDF, dist/residual-networks-measured.pdf
+	@$(BIN)/python tools/make_pdf.py
+
+bundle: book ## pack site, notebooks and wheel for a room without internet, dist/residual-networks-measured.zip
+	@$(BIN)/python tools/make_bundle.py
+
+site-check: book browser ## open every page as all kinds of readers do: problems, weights, Lighthouse's scores
+	@$(BIN)/python tools/site_check.py
+
 lab: .venv/.ready ## open JupyterLab on the chapters
 	$(BIN)/jupyter lab --notebook-dir=book/chapters
 
@@ -28,8 +40,11 @@ test: .venv/.ready .venv/colab browser sandbox ## run the tests: units, notebook
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
 	@$(BIN)/python tools/get_sandbox.py --check
 
-test-all: test ## run the slow tests, too: a whole class graded, nbgrader, Gradescope
+test-all: test other-browsers ## run the slow tests, too: a whole class graded, nbgrader, Gradescope, other browsers
 	$(BIN)/python -m pytest -m slow
+
+test-browsers: book other-browsers ## try the book in Firefox and WebKitGTK (Debian's packages)
+	$(BIN)/python -m pytest -m slow tests/browser/test_other_browsers.py
 
 bench: .venv/.ready ## compare the training loop with the usual ones, side by side
 	@$(BIN)/python -m benchmarks.training
@@ -53,6 +68,9 @@ venv: ## make the environment anew
 browser: .venv/.ready
 	@$(BIN)/python tools/get_browser.py
 
+other-browsers: .venv/.ready
+	@$(BIN)/python tools/get_browser.py --others
+
 sandbox: .venv/.ready
 	@$(BIN)/python tools/get_sandbox.py
 
@@ -68,14 +86,15 @@ clean: ## remove what was built
 	$(INSTALL) --no-deps --target $@ -r tests/colab-requirements.txt
 	@touch $@
 
-.venv/.ready: requirements.txt pyproject.toml
+.venv/.ready: $(EXACT) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed, $$($(PYTHON) --version 2>&1) was found; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' || \
 	  { echo "this Python cannot make environments; on Debian or Ubuntu: apt-get install python3-venv"; exit 2; }
 	$(PYTHON) -m venv .venv
-	@grep -vE '$(if $(CPU),$(CUDA),^$$)' requirements.txt > .venv/requirements.txt
-	$(if $(UV),$(BIN)/python -m pip install --quiet "$$(grep '^uv==' requirements.txt)")
-	$(INSTALL) -r .venv/requirements.txt
+	@grep -vE '$(if $(CPU),$(CUDA),^$$)' $(EXACT) > .venv/requirements.txt
+	@awk '/^[^ ]/ {on = /^uv==/} on' $(EXACT) > .venv/uv.txt
+	$(if $(UV),$(BIN)/python -m pip install --quiet -r .venv/uv.txt)
+	$(INSTALL) $(if $(LOCKED),--require-hashes) -r .venv/requirements.txt
 	$(INSTALL) --no-deps --editable .
 	@touch $@

@@ -20,7 +20,7 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from resnet_edu import lab
 from resnet_edu.lab.recording import DEFAULTS
@@ -94,6 +94,31 @@ WORKERS = """async ([text, config, count, steps]) => {
   const rates = await Promise.all(workers.map((worker) => ask(worker, steps)));
   workers.forEach((worker) => worker.terminate());
   return rates.reduce((sum, rate) => sum + rate, 0);
+}"""
+# Press Train and watch: milliseconds until the button says Pause in a drawn frame, seconds until the test errors of the
+# twins are 20 points apart, and the longest task of the page's own thread meanwhile, in milliseconds.
+RACE = """async () => {
+  const tasks = [];
+  const note = (list) => list.getEntries().forEach(({ duration }) => tasks.push(duration));
+  new PerformanceObserver(note).observe({ type: "longtask" });
+  const button = document.querySelector(".rl-primary"), summary = document.querySelector(".rl-summary");
+  const start = performance.now();
+  button.click();
+  await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
+  if (!button.textContent.includes("Pause")) throw new Error(`the press was not answered: ${button.textContent}`);
+  const answered = performance.now() - start;
+  const gap = await new Promise((reached) => {
+    const look = () => {
+      const found = /([\\d.]+) % with shortcuts, ([\\d.]+) % without/.exec(summary.textContent);
+      const live = summary.textContent.includes("Training in");
+      if (live && found && found[2] - found[1] >= 20) reached(performance.now() - start);
+      else setTimeout(look, 20);
+    };
+    look();
+  });
+  const said = document.querySelector("[aria-live=polite]");
+  while (!said.textContent.startsWith("Finished")) await new Promise((on) => setTimeout(on, 50));
+  return [answered, gap / 1000, Math.max(0, ...tasks)];
 }"""
 TFJS = """async ([config, count]) => {
   await tf.setBackend("cpu");
@@ -200,6 +225,28 @@ def measure(page: Page, rounds: int, against: bool) -> None:
         print(f"{convolutions:12}" + "".join(f"{cell:>22}" for cell in cells), flush=True)
 
 
+def measure_race(browser: Browser, rounds: int) -> None:
+    """Print how soon the race answers and parts, and the longest task of the page's own thread."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in {**lab.page_scripts(), "lab.css": lab.style()}.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        place = Path(folder) / "page.html"
+        head = '<meta charset="utf-8"><link rel="stylesheet" href="lab.css"><script defer src="lab.js"></script>'
+        place.write_text(f"<!doctype html>{head}{lab.instrument('race')}", encoding="utf-8")
+        seen = []
+        for _ in range(rounds):
+            page = browser.new_page()
+            page.goto(place.as_uri())
+            page.locator(".rl-primary").wait_for()
+            seen.append(page.evaluate(RACE))
+            page.close()
+    answered, parted, longest = (middle(values) for values in zip(*seen, strict=True))
+    print(
+        f"race of 56 layers, from the press: answered in a frame after {answered} ms, 20 points apart after {parted} s"
+    )
+    print(f"longest task of the page's own thread in a race: {longest} ms (0: none over 50 ms)")
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lab", description=__doc__.splitlines()[0])
@@ -233,6 +280,7 @@ def main() -> None:
             )
             ratios.append(two / one)
         print(f"two Workers together train {middle(ratios, 2)} times as fast as one")
+        measure_race(browser, arguments.rounds)
         browser.close()
 
 

@@ -254,12 +254,7 @@ class _Run:
             raise ValueError(
                 f"network and data must be on one device, got {parameter.device} and {device}; move one with .to"
             )
-        classes = getattr(getattr(self.network, "fc", None), "out_features", self.data.num_classes)
-        if classes < self.data.num_classes:
-            raise ValueError(
-                f"the network tells {classes} classes apart, {self.data.name} has {self.data.num_classes}; "
-                f"build it with num_classes={self.data.num_classes}"
-            )
+        _check_classes(self.network, self.data)
         for name in ("cuda_graph", "sync_batch_norm"):
             if getattr(config, name) and device.type != "cuda":
                 raise ValueError(f"{name} needs a CUDA device, got {device}; leave it out")
@@ -639,13 +634,23 @@ def normalize_layers(parameters: Iterable[nn.Parameter], size: float) -> None:
             parameter.grad.mul_(size * norm / parameter.grad.norm().clamp(min=torch.finfo(torch.float32).tiny))
 
 
+def _check_classes(network: nn.Module, data: Dataset) -> None:
+    classes = getattr(getattr(network, "fc", None), "out_features", data.num_classes)
+    if classes < data.num_classes:
+        raise ValueError(
+            f"the network tells {classes} classes apart, {data.name} has {data.num_classes}; "
+            f"build it with num_classes={data.num_classes}"
+        )
+
+
 @torch.no_grad()
 def evaluate(network: nn.Module, data: Dataset, split: Split, batch_size: int | None = None) -> tuple[float, float]:
     """Return mean loss in nats and error in percent on ``split``, in evaluation mode.
 
     Batch normalisation uses its running statistics. The network's mode is restored afterwards. By default 1,024 images
-    go at once, or fewer where they are large.
+    go at once, or fewer where they are large. Raises ``ValueError`` for a network of too few classes.
     """
+    _check_classes(network, data)
     batch_size = batch_size or max(1, min(1024, EVALUATED_PIXELS // split.images[0, 0].numel()))
     was_training = network.training
     network.eval()

@@ -1,6 +1,7 @@
 """Which notebooks a build runs, how they run side by side, and what it says when one fails."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import nbformat
 import pytest
 import run_notebooks
 from conftest import ROOT
+from jupyter_cache import get_cache
 
 MODULES = {
     "__init__": "",
@@ -25,7 +27,17 @@ MODULES = {
     "cli/course": "def grade():\n    import resnet_edu.course.grading",
     "course/__init__": "",
     "course/grading": "",
-    "lab/__init__": "from resnet_edu import apart",
+    "lab/__init__": "from resnet_edu import apart\nfrom resnet_edu.lab.instruments import instrument",
+    "lab/instruments": """
+from resnet_edu.lab import makers
+def _race():
+    from resnet_edu import middle
+def instrument(name):
+    from resnet_edu.lab import questions
+INSTRUMENTS = {"race": _race, "map": makers.map}
+""",
+    "lab/makers": "def map():\n    from resnet_edu import lazy",
+    "lab/questions": "",
     "lab/widget": "",
 }
 FILES = {
@@ -33,12 +45,15 @@ FILES = {
     "bank/lesions/one.json": "{}",
     "lab/front/lab.mjs": "",
     "lab/recorded/plain-56.json": "{}",
+    "lab/questions/depth.toml": "",
 }
 PAGES = {
     "direct": "import resnet_edu.leaf",
     "through": "%matplotlib inline\nfrom resnet_edu.middle import leaf",
     "late": "import time\ndef f():\n    from resnet_edu import lazy",
     "lab": "from resnet_edu.lab.widget import Lab",
+    "race": "from resnet_edu import lab\nlab.instrument('race')",
+    "map": "from resnet_edu import lab\nlab.instrument('map')\nlab.recall('depth')",
     "bank": "from resnet_edu import runs\nrecords = runs.load(\n    'depth'\n)",
     "whole-bank": "from resnet_edu import runs\nfor name in runs.names():\n    pass",
     "options": "from resnet_edu import apart\nshortcut = 'depth'",
@@ -73,13 +88,16 @@ def small(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changed", "pages"),
     [
-        ("leaf.py", {"direct", "through", "late"}),
-        ("middle.py", {"through"}),
-        ("lazy.py", {"late"}),
-        ("apart.py", {"lab", "options"}),
+        ("leaf.py", {"direct", "through", "late", "race", "map"}),
+        ("middle.py", {"through", "race"}),
+        ("lazy.py", {"late", "map"}),
+        ("apart.py", {"lab", "race", "map", "options"}),
         ("runs.py", {"bank", "whole-bank"}),
         ("lab/widget.py", {"lab"}),
-        ("lab/recorded/plain-56.json", {"lab"}),
+        ("lab/makers.py", {"lab", "race", "map"}),
+        ("lab/recorded/plain-56.json", {"lab", "race", "map"}),
+        ("lab/questions/depth.toml", {"map"}),
+        ("lab/questions/lab.toml", set()),
         ("lab/front/lab.mjs", set()),
         ("course/grading.py", set()),
         ("cli/course.py", {"command"}),
@@ -111,23 +129,59 @@ def test_the_books_pages_depend_on_what_they_use():
         assert not [file for file in files if re.match(r"resnet_edu/(course|lab/front)/", file)]
 
 
-def test_pages_run_side_by_side_alone_and_once(small, tmp_path):
+def test_pages_run_side_by_side_and_once(small, tmp_path):
     root, _ = small
     look = (
         "import os, pathlib; print(os.environ.get('OMP_NUM_THREADS'), os.environ['LOKY_MAX_CPU_COUNT'], os.listdir())"
     )
-    pages = {"one": notebook(root / "one.ipynb", look), "two": notebook(root / "two.ipynb", look + "  # two")}
-    pages["times"] = notebook(root / "times.ipynb", look + "  # alone", tags=["measures-time"])
+    meet = """
+import time
+here, there = map(pathlib.Path, ({!r}, {!r}))
+here.touch()
+while not there.exists():
+    time.sleep(0.1)"""
+    places = [str(tmp_path / name) for name in ("here", "there")]
+    pages = {
+        "one": notebook(root / "one.ipynb", look + meet.format(*places)),
+        "two": notebook(root / "two.ipynb", look + meet.format(*reversed(places))),
+    }  # one alone would wait for the other in vain
     outdated = run_notebooks.outdated(pages, tmp_path / "cache")
-    assert [page.measures_time for page in outdated] == [False, False, True]
     ran = list(run_notebooks.run(outdated, tmp_path / "cache", jobs=2, timeout=60))
-    assert [problem for _, _, problem in ran] == ["", "", ""]
-    assert ran[-1][0].name == "times"
+    assert [problem for _, _, problem in ran] == ["", ""]
+    cache = get_cache(tmp_path / "cache")
+    printed = [cache.merge_match_into_notebook(page.read())[1].cells[-1].outputs[0].text for page in outdated]
+    cores = max(1, (os.cpu_count() or 1) // 2)
+    assert printed == [f"1 {cores} []\n"] * 2
     assert run_notebooks.outdated(pages, tmp_path / "cache") == []
     (root / "requirements.txt").write_text("torch==2.7\n")
     again = run_notebooks.outdated(pages, tmp_path / "cache")
     longest = [page.name for page, _, _ in sorted(ran, key=lambda one: -one[1])]
     assert [page.name for page in again] == longest
+
+
+def test_a_cell_that_times_code_has_the_machine_to_itself(small, tmp_path):
+    """Every cell notes when it begins and ends, by the clock of all processes."""
+    root, _ = small
+    log = tmp_path / "log"
+    cell = f"""
+import time
+def span(name):
+    start = time.monotonic()
+    time.sleep(0.3)
+    with open({str(log)!r}, "a") as file:
+        print(name, start, time.monotonic(), file=file)
+span("NAME")"""
+    ordinary = [cell.replace("NAME", f"cell-{n}") for n in range(6)]
+    pages = {name: notebook(root / f"{name}.ipynb", *ordinary, title=name) for name in ("one", "two")}
+    pages["times"] = notebook(root / "times.ipynb", cell.replace("NAME", "timed"), tags=["measures-time"])
+    outdated = run_notebooks.outdated(pages, tmp_path / "cache")
+    assert {page.name for page in outdated if page.measures_time} == {"times"}
+    ran = list(run_notebooks.run(outdated, tmp_path / "cache", jobs=3, timeout=60))
+    assert [problem for _, _, problem in ran] == [""] * 3
+    spans = [(name, float(start), float(end)) for name, start, end in map(str.split, log.read_text().splitlines())]
+    (timed,) = [one for one in spans if one[0] == "timed"]
+    others = [one for one in spans if one[0] != "timed"]
+    assert len(others) == 12 and not [one for one in others if one[1] < timed[2] and one[2] > timed[1]]
 
 
 def test_pages_that_end_together_are_all_kept(small, tmp_path, monkeypatch):
@@ -189,7 +243,7 @@ def test_jobs_must_be_positive(capsys):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "book").glob("*/*.ipynb")), ids=lambda path: path.stem)
 def test_cells_that_time_code_say_so(path):
-    """Their pages run alone; a page's own duration, from ``page_start`` to its end, says nothing of that kind."""
+    """They run alone; a page's own duration, from ``page_start`` to its end, says nothing of that kind."""
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "code" and re.search(r"\b(perf_counter|Timer|timeit)\(", source):
@@ -200,6 +254,14 @@ def test_cells_that_time_code_say_so(path):
 CONFIG = """
 title: Two pages
 execute: {execute_notebooks: cache, timeout: 120, run_in_temp: true, exclude_patterns: []}
+"""
+PROJECT = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "resnet-edu"
+version = "0.0.1"
 """
 COMPUTES = """
 import time
@@ -220,12 +282,14 @@ print(f"This page took {time.perf_counter() - start:.1f} s.")
 
 def built(folder, jobs):
     """Build a book of two pages that compute, with the tools of this repository; return them without their times."""
-    for tool in ("build_book.py", "dependencies.py", "run_notebooks.py"):
-        (folder / "tools").mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / "tools" / tool, folder / "tools")
-    (folder / "book").mkdir()
+    tools = ("build_book.py", "dependencies.py", "editions.py", "run_notebooks.py")
+    for name in (*(f"tools/{tool}" for tool in tools), "book/_ext/address.py"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
     (folder / "resnet_edu" / "lab" / "front").mkdir(parents=True)
+    (folder / "resnet_edu" / "__init__.py").touch()
     (folder / "requirements.txt").write_text("")
+    (folder / "pyproject.toml").write_text(PROJECT)
     (folder / "book" / "_config.yml").write_text(CONFIG)
     (folder / "book" / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters: [{file: one}, {file: two}]\n")
     (folder / "book" / "index.md").write_text("# Two pages\n")

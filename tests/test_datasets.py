@@ -112,6 +112,11 @@ def test_hold_out_as_in_the_paper_keeps_every_class_equal():
     assert not same(held.validation, synthetic(10, 1, 1, train=50_000).hold_out(5000, seed=1).validation)
 
 
+def test_a_device_that_does_not_exist_is_named_with_those_that_do(digits):
+    with pytest.raises(ValueError, match='device must be "cpu", "cuda", .* got \'gpu\''):
+        digits.to("gpu")
+
+
 def test_the_checksum_covers_the_validation_split_and_the_device_move_takes_it_along(digits):
     held = digits.hold_out(0.1)
     assert len({digits.checksum, held.checksum, digits.hold_out(0.1, seed=1).checksum}) == 3

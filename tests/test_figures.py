@@ -25,7 +25,7 @@ def every_figure(digits):
         {"plain": blocks.BasicBlock(4, 4, shortcut="none"), "B": blocks.BasicBlock(4, 8, 2, shortcut="B")}
     )
     yield figures.error_curves(OUTCOMES, "A caption.", "An alt text.")
-    yield figures.error_by_depth(OUTCOMES, "A caption.", "An alt text.", {8: 1.0, 20: 2.0})
+    yield figures.error_by_depth(OUTCOMES, "A caption.", "An alt text.")
     yield figures.gradient_profile(norms, "A caption.", "An alt text.")
 
 

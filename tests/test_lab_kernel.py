@@ -199,6 +199,17 @@ def test_the_explorer_trains_and_measures_on_demand(monkeypatch):
     assert "8 layers, residual (option A)" in output.value and "step 0, 3" in output.value and not button.disabled
 
 
+def test_a_widget_stands_behind_an_output_that_needs_no_kernel(digits, monkeypatch):
+    lab = Lab(digits, config={"depth": 8}, element="shown")
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    lab._ipython_display_()
+    lab.close()
+    still, widget = shown  # the second one has HTML, too, which is empty: a page shows the first alone
+    assert "data-behind" in still["text/html"] and widget["text/html"] == ""
+    assert widget["application/vnd.jupyter.widget-view+json"]["model_id"] == lab.model_id
+
+
 # Real kernels
 
 COLAB = ROOT / ".venv" / "colab"  # made by `make` from tests/colab-requirements.txt
@@ -225,6 +236,7 @@ def test_a_real_kernel_answers_while_it_trains(versions):
     try:
         client.wait_for_ready(timeout=60)
         _talk(client, versions)
+        _guess(client)
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
@@ -283,3 +295,14 @@ def _talk(client, versions):
     assert reply["state"] == "done" and [frame["step"] for frame in frames] == list(range(1, 151))
     assert sorted(waits)[len(waits) // 2] < 1  # the kernel stays usable
     assert len(json.loads(_run(client, "import json; print(json.dumps(lab.run(steps=3)))"))) == 3
+
+
+def _guess(client):
+    """Commit a guess as the widget in a notebook does, and read it in later cells."""
+    shown = _run(client, "from resnet_edu import lab as book\nquestion = book.predict('degradation')\nquestion")
+    assert "text/html" in shown and "application/vnd.jupyter.widget-view+json" in shown
+    model = _run(client, "print(question.model_id)").strip()
+    change = {"method": "update", "state": {"given": {"8": 12}}, "buffer_paths": []}
+    client.shell_channel.send(client.session.msg("comm_msg", {"comm_id": model, "data": change}))
+    assert _run(client, "print(question.values['8'], question.values['20'])").split() == ["12", "50"]
+    assert "{'8': 12}" in _run(client, "print(book.measured('degradation', {8: 1.5}).data['guess'])")

@@ -138,4 +138,4 @@ def test_colab_is_offered_where_the_repository_is_known(monkeypatch):
     button(None, config)
     options = config.html_theme_options
     assert options["launch_buttons"] and options["repository_url"] == "https://github.com/owner/name"
-    assert options["path_to_docs"] == "book"
+    assert (options["repository_branch"], options["path_to_docs"]) == ("editions", "")  # where Colab finds them

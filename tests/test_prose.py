@@ -7,6 +7,8 @@ import pytest
 from conftest import ROOT
 from spellchecker import SpellChecker
 
+from resnet_edu.lab import questions
+
 BOOK = ROOT / "book"
 PAGES = sorted(
     path
@@ -32,8 +34,26 @@ def prose(path):
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         text = "\n".join("".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "markdown")
+    return plain(text)
+
+
+def plain(text):
+    """Return the lines of Markdown without code, formulas and addresses."""
     hidden = r"```.*?```|\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|\]\([^)]*\)|https?://\S+|<[^>]*>|^:\w+:.*?$|^:::.*?$"
     return re.sub(hidden, " ", text, flags=re.DOTALL | re.MULTILINE).splitlines()
+
+
+CHAPTERS = sorted(questions.read_all().items())
+
+
+@pytest.mark.parametrize(("name", "chapter"), CHAPTERS, ids=[name for name, _ in CHAPTERS])
+def test_questions_are_spelled_right_and_hold_no_typed_result(name, chapter):
+    asked = [*([chapter.predict] if chapter.predict else []), *chapter.recall]
+    texts = ["\n".join(plain(re.sub(r"\{\w+\}", " ", text))) for one in asked for text in questions.texts(one)]
+    found = {word.lower() for word in re.findall(r"[A-Za-z][a-z]+", " ".join(texts))}
+    assert not SpellChecker().unknown(found) - WORDS, "mend the word, or add it to tests/words.txt"
+    typed = [text for text in texts if not CITED.search(text) and set(NUMBER.findall(text)) - SETTINGS]
+    assert not typed, "write {name}, and fill it in where the question is asked, or say where the number is from"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -18,6 +18,7 @@ COLAB = {
     "joblib": "1.5.1", "tqdm": "4.67.1", "filelock": "3.20.0",
     "safetensors": "0.4.2",  # comes with its transformers; any version serves
     "ipywidgets": "7.7.1", "anywidget": "0.9.21",
+    "markdown-it-py": "3.0.0",  # comes with its rich; any version from 3 on serves
 }  # fmt: skip
 
 
@@ -41,6 +42,14 @@ def test_requirements_are_exact_and_name_no_index():
     lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
     assert all(re.match(r"[A-Za-z0-9_.-]+(\[[a-z,]+\])?==\S+", line) for line in lines)
     assert {"d2l==0.17.0", "jupyter-book==1.0.4.post1"} <= {line.split(" ")[0] for line in lines}
+
+
+def test_continuous_integration_takes_the_same_versions_by_hash():
+    exact = {line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")}
+    locked = (ROOT / ".ci" / "requirements-hashes.txt").read_text()
+    entries = re.findall(r"^(\S+==.*?)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", locked, re.MULTILINE)
+    assert {version for version, _ in entries} == exact
+    assert "LOCKED=1" in (ROOT / ".github" / "workflows" / "test.yml").read_text() and "://" not in locked
 
 
 def test_importing_the_package_stays_light():

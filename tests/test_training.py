@@ -78,6 +78,15 @@ def test_divergence_is_explained(digits):
         list(train(network, digits, TrainConfig(epochs=1, learning_rate=1e4)))
 
 
+def test_a_network_of_too_few_classes_is_refused(digits):
+    network = cifar_resnet(8, in_channels=1, num_classes=5)
+    words = "the network tells 5 classes apart, digits has 10; build it with num_classes=10"
+    with pytest.raises(ValueError, match=words):
+        next(train(network, digits, TrainConfig()))
+    with pytest.raises(ValueError, match=words):
+        evaluate(network, digits, digits.test)
+
+
 @pytest.mark.parametrize(
     "option",
     [

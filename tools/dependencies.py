@@ -17,6 +17,10 @@ PACKAGE = "resnet_edu"
 BANK = f"{PACKAGE}/bank"
 # Folders of files that a module reads.
 READS = {f"{PACKAGE}.experiments": f"{PACKAGE}/experiments", f"{PACKAGE}.lab": f"{PACKAGE}/lab/recorded"}
+# The lab's makers are called by an instrument's name, its questions read by a chapter's: only what a page names counts.
+INSTRUMENTS = f"{PACKAGE}.lab.instruments"
+QUESTIONS = f"{PACKAGE}/lab/questions"
+ALSO_CALLED = {"recorded-results": "_banked"}  # what puts the bank into a notebook's output, in lab/assets.py
 # Sphinx links the lab's front end into pages; no output holds it.
 FRONT = f"{PACKAGE}/lab/front"
 # The course's subcommand and the doctor import the course when they are called, and no page calls them.
@@ -52,11 +56,34 @@ def with_packages(names: Iterable[str]) -> set[str]:
     return {name for name in every if name.split(".")[0] == PACKAGE and find(name)}
 
 
-def imports(tree: ast.Module, module: str = "") -> set[str]:
-    """Return the repository's modules that a module's code imports itself; ``module`` is its name."""
+def walk(tree: ast.AST, without: frozenset[str]) -> Iterator[ast.AST]:
+    """Yield the nodes of a tree, except those in functions with these names."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.FunctionDef) and node.name in without):
+            yield node
+            yield from walk(node, without)
+
+
+def makers(named: frozenset[str]) -> frozenset[str]:
+    """Return the functions that make the lab's other instruments than those ``named``."""
+    if not (path := find(INSTRUMENTS)):
+        return frozenset()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tables = [node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "INSTRUMENTS"]
+    pairs = [pair for table in tables for pair in zip(table.keys, table.values, strict=True)]
+    function = {key.value: getattr(value, "attr", getattr(value, "id", "")) for key, value in pairs}
+    functions = [*function.items(), *ALSO_CALLED.items()]
+    return frozenset(name for _, name in functions) - {name for key, name in functions if key in named}
+
+
+def imports(tree: ast.Module, module: str = "", without: frozenset[str] = frozenset()) -> set[str]:
+    """Return the repository's modules that a module's code imports itself; ``module`` is its name.
+
+    What functions ``without`` count import is left out.
+    """
     package = module if module and find(module).name == "__init__.py" else module.rpartition(".")[0]
     names = set()
-    for node in tree.body if module in IMPORTS_WHEN_CALLED else ast.walk(tree):
+    for node in tree.body if module in IMPORTS_WHEN_CALLED else walk(tree, without):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -66,17 +93,22 @@ def imports(tree: ast.Module, module: str = "") -> set[str]:
 
 
 @functools.cache
-def imported_by(path: Path, module: str) -> frozenset[str]:
+def imported_by(path: Path, module: str, without: frozenset[str]) -> frozenset[str]:
     """Return the modules that the one in this file imports itself."""
-    return frozenset(imports(ast.parse(path.read_text(encoding="utf-8")), module))
+    return frozenset(imports(ast.parse(path.read_text(encoding="utf-8")), module, without))
 
 
-def reached(names: Iterable[str]) -> set[str]:
-    """Return the repository's modules that these bring in, transitively, themselves included."""
+def reached(names: Iterable[str], named: frozenset[str] | None = None) -> set[str]:
+    """Return the repository's modules that these bring in, transitively, themselves included.
+
+    ``named`` are the lab's instruments that are asked for by name; by default all.
+    """
     modules, new = set(), with_packages(names)
+    left_out = frozenset() if named is None else makers(named)
     while new:
         modules |= new
-        new = set().union(*(imported_by(find(module), module) for module in new)) - modules
+        ours = {module: left_out if module.startswith(f"{PACKAGE}.lab.") else frozenset() for module in new}
+        new = set().union(*(imported_by(find(module), module, without) for module, without in ours.items())) - modules
     return modules
 
 
@@ -85,7 +117,7 @@ def files_of(modules: set[str]) -> set[Path]:
     files = {find(module) for module in modules}
     for module in modules & READS.keys():
         files.update(files_below(READS[module]))
-    claimed = [ROOT / folder for folder in (BANK, FRONT, *READS.values())]
+    claimed = [ROOT / folder for folder in (BANK, FRONT, QUESTIONS, *READS.values())]
     for path in files_below(PACKAGE) if modules else ():
         if path.suffix != ".py" and not any(folder in path.parents for folder in claimed):
             files.add(path)
@@ -101,22 +133,31 @@ def code_of(notebook: Path) -> ast.Module:
     return ast.parse("".join(map(TransformerManager().transform_cell, sources)), str(notebook))
 
 
+def constants(tree: ast.AST) -> frozenset[str]:
+    """Return the texts that stand in code."""
+    found = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return frozenset(value for value in found if isinstance(value, str))
+
+
 def experiments_read(tree: ast.Module) -> set[str]:
     """Return the bank's experiments that the code names, all of them if it asks for their names."""
     every = {path.name for path in (ROOT / BANK).iterdir() if path.is_dir()}
     if any(isinstance(node, ast.Attribute) and node.attr == "names" for node in ast.walk(tree)):
         return every
-    return every & {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    return every & constants(tree)
 
 
 def files_behind(notebook: Path) -> set[Path]:
     """Return all files on which a notebook's outputs depend, apart from itself."""
     tree = code_of(notebook)
-    modules = reached(imports(tree))
+    named = constants(tree) | {"predict", "recall"}
+    modules = reached(imports(tree), named)
     files = files_of(modules) | {ROOT / "requirements.txt"}
     if f"{PACKAGE}.runs" in modules:
         for experiment in experiments_read(tree):
             files.update(files_below(f"{BANK}/{experiment}"))
+    if f"{PACKAGE}.lab.questions" in modules:
+        files.update(path for path in files_below(QUESTIONS) if path.stem in named)
     return files
 
 

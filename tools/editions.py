@@ -34,6 +34,7 @@ GPU = (
 # The first cell, with its address: what is installed, else the wheel, else the source two folders up, else a sentence.
 INSTALL = """import importlib.util
 import sys
+from pathlib import Path
 
 # The package may be missing. This takes the book's wheel, and moves nothing
 # that is already there.
@@ -170,7 +171,10 @@ def write(folder: Path, site: str) -> list[Path]:
         target.write_text(f"{text}\n", encoding="utf-8")
         made.append(target)
     (folder / ".binder").mkdir(exist_ok=True)
-    (folder / ".binder" / "requirements.txt").write_text(f"{site}/wheels/{wheel_name()}\njupyterlab\n")
+    binder = (ROOT / ".binder" / "postBuild").read_text(encoding="utf-8")
+    path = folder / ".binder" / "postBuild"
+    path.write_text(binder.replace("--system .", f"--system {site}/wheels/{wheel_name()}"), encoding="utf-8")
+    path.chmod(0o755)
     (folder / "README.md").write_text(README.format(site=site), encoding="utf-8")
     return made
 

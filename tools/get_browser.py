@@ -1,6 +1,7 @@
 """Find a Chromium for the browser tests; install one where there is none.
 
-    python tools/get_browser.py    prints the program that the tests will use
+    python tools/get_browser.py             prints the program that the tests will use
+    python tools/get_browser.py --others    Firefox and WebKitGTK, too, by Debian's packages
 
 In this order: the system's Chromium or Chrome, Debian's package, Playwright's own.
 """
@@ -25,12 +26,12 @@ def find() -> str | None:
     return own if Path(own).exists() else None
 
 
-def install_by_apt(package: str) -> bool:
-    """Install one of Debian's packages, by sudo where root does not run this; return whether that worked."""
+def install_by_apt(*packages: str) -> bool:
+    """Install some of Debian's packages, by sudo where root does not run this; return whether that worked."""
     if shutil.which("apt-get") is None:
         return False
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    commands = [[*sudo, "apt-get", "update", "-qq"], [*sudo, "apt-get", "install", "-y", "-qq", package]]
+    commands = [[*sudo, "apt-get", "update", "-qq"], [*sudo, "apt-get", "install", "-y", "-qq", *packages]]
     try:
         return all(subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0 for command in commands)
     except OSError:  # such as no sudo
@@ -45,8 +46,22 @@ def install() -> None:
         subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
 
 
+def install_others() -> None:
+    """Install Firefox and WebKitGTK's driver where Debian's packages can be had; say what is missing."""
+    programs = {"firefox-esr": "firefox-esr", "WebKitWebDriver": "webkit2gtk-driver", "Xvfb": "xvfb"}
+    if packages := [package for name, package in programs.items() if not shutil.which(name)]:
+        print(f"installing {' '.join(packages)}", flush=True)
+        install_by_apt(*packages)
+    for name, package in programs.items():
+        missing = f"not installed, its tests are skipped; on Debian: apt-get install {package}"
+        print(f"{name}: {shutil.which(name) or missing}")
+
+
 def main() -> None:
     """Run the command line."""
+    if "--others" in sys.argv[1:]:
+        install_others()
+        return
     if not find():
         print("no Chromium or Chrome found, installing one", flush=True)
         install()

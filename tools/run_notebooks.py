@@ -1,6 +1,7 @@
 """Run the notebooks whose outputs are out of date, several at a time, into the cache that Sphinx reads."""
 
 import contextlib
+import fcntl
 import multiprocessing
 import os
 import re
@@ -18,9 +19,36 @@ from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
 from traitlets.config import Config
 
-MEASURES_TIME = "measures-time"  # the tag of a cell that times code: nothing else may run beside its page
+MEASURES_TIME = "measures-time"  # the tag of a cell that times code: no other page may compute beside it
 TRAINS = re.compile(r"\b(?:train|Trial|run_trials|evaluate|backward)\(")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def times(cell: nbformat.NotebookNode) -> bool:
+    """Return whether a cell times code."""
+    return MEASURES_TIME in cell.metadata.get("tags", ())
+
+
+class Turns:
+    """Lets pages of several processes compute side by side, and a cell that times code alone, in the order of asking.
+
+    The locks are files in ``folder``; they end with their process.
+    """
+
+    def __init__(self, folder: Path):
+        self.door = (folder / "door.lock").open("w")  # who waits for the machine holds it: nobody passes
+        self.machine = (folder / "machine.lock").open("w")
+
+    def take(self, alone: bool) -> None:
+        """Wait until a cell may compute, after giving back what was held."""
+        self.give()
+        fcntl.flock(self.door, fcntl.LOCK_EX)
+        fcntl.flock(self.machine, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(self.door, fcntl.LOCK_UN)
+
+    def give(self) -> None:
+        """Let others compute alone."""
+        fcntl.flock(self.machine, fcntl.LOCK_UN)
 
 
 @dataclass(frozen=True)
@@ -38,7 +66,7 @@ class Page:
     @property
     def measures_time(self) -> bool:
         """Whether it times code."""
-        return any(MEASURES_TIME in cell.metadata.get("tags", ()) for cell in self.read().cells)
+        return any(map(times, self.read().cells))
 
     @property
     def trainings(self) -> int:
@@ -50,36 +78,40 @@ class Page:
 class Runner:
     """Runs a page and puts its outputs into the cache; goes to other processes.
 
-    ``threads`` is how many threads PyTorch and NumPy take, ``None`` for as many as they like; ``processes`` how many
+    PyTorch and NumPy take one thread, in a page that times code as many as they like; ``processes`` is how many
     processes a page may start for its networks.
     """
 
     cache: Path
     timeout: int  # seconds a cell may take
-    threads: int | None
     processes: int
 
     def __call__(self, page: Page) -> tuple[Page, float, str]:
         """Return the page, its seconds, and what is wrong with it (nothing: it is in the cache now)."""
         os.environ["LOKY_MAX_CPU_COUNT"] = str(self.processes)
-        if self.threads:
-            os.environ["OMP_NUM_THREADS"] = str(self.threads)
+        if not page.measures_time:
+            os.environ["OMP_NUM_THREADS"] = "1"
+        turns = Turns(self.cache)
+        turns.take(alone=False)  # a kernel that starts computes, too
         notebook, start = page.read(), time.perf_counter()
         started = []  # code cells
 
-        def note(cell: nbformat.NotebookNode, **_: object) -> None:
-            if cell.cell_type == "code":
-                started.append(cell)
+        def begin(cell: nbformat.NotebookNode, **_: object) -> None:
+            started.append(cell)
+            turns.take(alone=times(cell))
 
         try:
             with tempfile.TemporaryDirectory() as empty, tempfile.TemporaryDirectory() as sockets:
                 # in files: kernels that start together can take the same free port
                 kernel = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}})
-                options = {"allow_errors": False, "config": kernel, "on_cell_start": note}
+                hooks = {"on_cell_execute": begin, "on_cell_executed": lambda **_: turns.give()}
+                options = {"allow_errors": False, "config": kernel, **hooks}
                 ran = single_nb_execution(notebook, empty, self.timeout, **options)
             problem = ran.err and str(ran.err)
         except Exception as error:  # such as a kernel that died
             problem = f"{type(error).__name__}: {error}"
+        finally:
+            turns.give()
         seconds = time.perf_counter() - start
         if problem:
             line = started[-1].source.strip().splitlines()[0] if started else ""
@@ -115,14 +147,12 @@ def run(pages: list[Page], folder: Path, jobs: int, timeout: int) -> Iterator[tu
     """Run the pages into the cache in ``folder``; yield each as it ends, with its seconds and what is wrong with it.
 
     ``jobs`` pages run at a time, on one thread each whatever ``jobs`` is, so that no number depends on it; the
-    networks that a page trains side by side share its part of the cores. Pages that time code run alone, with the
-    whole machine.
+    networks that a page trains side by side share its part of the cores. A cell that times code waits until the others
+    have done theirs, and has the whole machine.
     """
-    cores = os.cpu_count() or 1
-    for alone in (False, True):
-        wanted = [page for page in pages if page.measures_time == alone]
-        at_once = 1 if alone else max(1, min(jobs, len(wanted)))
-        runner = Runner(folder, timeout, None if alone else 1, max(1, cores // at_once))
-        # a process a page: each has its own environment, and stops with its kernel when the build is stopped
-        with multiprocessing.Pool(at_once, maxtasksperchild=1) as pool:
-            yield from pool.imap_unordered(runner, wanted)
+    at_once = max(1, min(jobs, len(pages)))
+    folder.mkdir(parents=True, exist_ok=True)
+    runner = Runner(folder, timeout, max(1, (os.cpu_count() or 1) // at_once))
+    # a process a page: each has its own environment, and stops with its kernel when the build is stopped
+    with multiprocessing.Pool(at_once, maxtasksperchild=1) as pool:
+        yield from pool.imap_unordered(runner, pages)

@@ -47,14 +47,14 @@ def find_answers(assignment: Assignment, submission: list[Cell]) -> Answers:
     """
     places = _places(assignment, submission)
     found, missing, notes, used = {}, [], [], {}
+    locked = {squeezed(cell.stub) for cell in assignment.cells if not cell.is_answer}
     for place, cell in enumerate(assignment.cells):
         if not cell.is_answer or cell.is_manual:
             continue
-        mine = _candidates(assignment, cell, submission)
+        mine = _candidates(cell, submission, locked)
         pieces = _chosen(cell, mine, submission, notes)
         if pieces:
-            needed = Cell(cell.name, cell.kind, cell.stub).defines
-            whole = [i for i in mine if needed <= submission[i].defines or not submission[i].source.strip()]
+            whole = [i for i in mine if cell.wanted <= submission[i].defines or not submission[i].source.strip()]
             used |= dict.fromkeys([*pieces, *whole], place)
             found[cell.name] = _joined(cell, [submission[i] for i in pieces])
         else:
@@ -94,24 +94,21 @@ def _manual(assignment: Assignment) -> list[int]:
 # --- code ---
 
 
-def _candidates(assignment: Assignment, cell: Cell, submission: list[Cell]) -> list[int]:
-    """Return the cells that may answer a question of code, in order."""
-    locked = {squeezed(other.stub) for other in assignment.cells if not other.is_answer}
-    needed = Cell(cell.name, cell.kind, cell.stub).defines
+def _candidates(cell: Cell, submission: list[Cell], locked: set[str]) -> list[int]:
+    """Return the cells that may answer a question of code, in order; ``locked`` are the texts of locked cells."""
     return [
         i
         for i, other in enumerate(submission)
         if other.kind == "code"
-        and (other.name == cell.name or (needed and needed <= other.defines))
+        and (other.name == cell.name or (cell.wanted and cell.wanted <= other.defines))
         and squeezed(other.source) not in locked
     ]
 
 
 def _chosen(cell: Cell, mine: list[int], submission: list[Cell], notes: list[str]) -> list[int]:
     """Return the cell that counts, or the pieces of it where Jupyter has split it."""
-    needed = Cell(cell.name, cell.kind, cell.stub).defines
     written = [i for i in mine if squeezed(submission[i].source) not in ("", squeezed(cell.stub))]
-    complete = [i for i in written if needed <= submission[i].defines]
+    complete = [i for i in written if cell.wanted <= submission[i].defines]
     if not complete:
         return written or mine[-1:]
     if len({squeezed(submission[i].source) for i in complete}) > 1:

@@ -81,7 +81,7 @@ def form(assignment: Assignment) -> list[str]:
 
 def _stub_names(cell: Cell) -> frozenset[str]:
     try:
-        return Cell(None, "code", cell.stub).defines if cell.kind == "code" else frozenset()
+        return cell.wanted
     except ValueError:  # unbalanced marks, which are named elsewhere
         return frozenset()
 
@@ -129,7 +129,7 @@ def _form_of(cell: Cell, raw: dict) -> Iterable[str]:
     if cell.kind == "code" and cell.is_answer:
         if "### BEGIN SOLUTION" not in cell.source:
             yield "the solution must stand between ### BEGIN SOLUTION and ### END SOLUTION"
-        if not Cell(None, "code", cell.stub).defines:
+        if not cell.wanted:
             yield "an answer must define a named function or class, by which it is found again"
     if cell.is_manual and "rubric" not in cell.source.lower():
         yield "a question that a person reads needs a rubric in its solution"

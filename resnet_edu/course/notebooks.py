@@ -104,11 +104,21 @@ class Cell:
         return sorted(found, key=lambda each: -sum(map(len, each[1])))
 
     @cached_property
+    def statements(self) -> list[ast.stmt]:
+        """The statements of the cell's code."""
+        return statements(self.source)
+
+    @cached_property
+    def wanted(self) -> frozenset[str]:
+        """Functions and classes that a student is asked for: those that the stub defines."""
+        return Cell(self.name, self.kind, self.stub).defines if self.kind == "code" else frozenset()
+
+    @cached_property
     def defines(self) -> frozenset[str]:
         """Functions and classes that the cell defines at its top level."""
         return frozenset(
             node.name
-            for node in statements(self.source)
+            for node in self.statements
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         )
 
@@ -116,7 +126,7 @@ class Cell:
     def binds(self) -> frozenset[str]:
         """All names that the cell gives a value at its top level."""
         names = set(self.defines | self.imports)
-        for node in statements(self.source):
+        for node in self.statements:
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 inside = list(ast.walk(node))
                 names |= {n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
@@ -128,7 +138,7 @@ class Cell:
         """All names that imports at the cell's top level bind."""
         return frozenset(
             (alias.asname or alias.name).split(".")[0]
-            for node in statements(self.source)
+            for node in self.statements
             if isinstance(node, ast.Import | ast.ImportFrom)
             for alias in node.names
         )
@@ -375,4 +385,4 @@ def bound(lines: list[str]) -> frozenset[str]:
 
 def squeezed(source: str) -> str:
     """Return a text without spaces and line ends, to compare texts that editors have touched."""
-    return re.sub(r"\s+", "", source)
+    return "".join(source.split())

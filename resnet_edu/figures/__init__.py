@@ -363,9 +363,7 @@ def _label_ends(ax, x: float, ends: list[tuple[float, str]], gap: float, top: fl
                     fontsize=9.5, annotation_clip=False)  # fmt: skip
 
 
-def error_by_depth(
-    outcomes: Sequence[Outcome], caption: str, alt: str, guess: Mapping[int, float] | None = None
-) -> Figure:
+def error_by_depth(outcomes: Sequence[Outcome], caption: str, alt: str) -> Figure:
     """Return the last epoch's training error against depth: a line through the means, a mark for every seed."""
     groups = group(outcomes)
 
@@ -389,9 +387,6 @@ def error_by_depth(
                     color=style_of(kind)["color"],
                 )
             ends.append((means[-1], NAMES[kind]))
-        if shown := [depth for depth in depths if depth in (guess or {})]:
-            ax.plot(shown, [guess[d] for d in shown], ls=":", color=ink["soft"], marker="x")
-            ends.append((guess[shown[-1]], "the guess"))
         number_axis(ax, depths)
         _label_ends(ax, depths[-1], ends, gap=6, top=100)
         ax.set_xlabel("depth (weighted layers)")

@@ -74,8 +74,8 @@ Frames are contiguous from step 1. A frame is what one step showed::
 
 Questions
 ---------
-A Worker of the page (``engine/worker.mjs``; ``engine/client.mjs`` is the page's end of the line) also answers questions
-about its network, between two steps, one after the other::
+A Worker of the page (``engine/worker.mjs``; ``browserSource`` in ``parts/sources.mjs`` is the page's end of the line)
+also answers questions about its network, between two steps, one after the other::
 
     {"id": 7, "kind": "ask", "question": "lesions", "settings": {"split": "test"}}
     {"id": 7, "progress": {"done": 1, "total": 9, "part": …}}   # any number of times
@@ -94,8 +94,10 @@ the order of their classes) choose what is evaluated; with
   change places (``interventions.reorder_blocks``).
 * ``recalibrate`` (``images``): statistics anew (``probes.recalibrate``). ``scale`` (``factor``): all filters.
   ``head`` (``seed``): a new linear layer.
-* ``evaluate``, ``logits``; ``lesions``: the error with each branch off in turn.
+* ``evaluate``, ``logits``; ``lesions``: the error with each branch off in turn. ``vote`` (``members``, ``seed``,
+  ``spared``): sub-networks by a coin for each block, alone and by their averaged answers (``interventions.vote``).
 * ``sizes`` (``images``, ``training``): activations, weights and their gradients, per layer and block.
+  ``copy`` (``block``): its branch passes its input on.
 * ``jacobian`` (``image``, ``from``, ``to``): of blocks, with its singular values (``probes.chain_jacobian``).
   ``spectra`` (``images``): those of every block and of their product (``probes.block_spectra``).
 * ``lens`` (``image``): logits behind each block, with the later branches off. ``maps`` (``image``): feature maps.
@@ -105,17 +107,29 @@ the order of their classes) choose what is evaluated; with
 
 A Worker's configuration has more keys, which a run may leave out: ``branch_gain`` (α) and ``shortcut_gain`` (λ) of all
 blocks, ``weight_scale`` of all convolutions' first weights, ``last_scale`` of what ends each branch (0: each block
-starts as its shortcut), ``frozen`` (prefixes of parameter names, or ``"body"``; their statistics stand still unless
-``moving_statistics``), ``head`` (``"new"``), ``data`` (``turn``, ``classes``, ``per_class``, ``seed``) and ``bug``
-(``BUGS`` in ``net.mjs``: a fault of public code, planted; such a network cannot be stored). With
-``file``, ``start`` goes on from a stored network. ``task: "stack"`` trains ``blocks`` blocks of one width on a map,
-``target`` ``"stay"`` or ``"move on"``, with a squared error relative to the target's mean square.
+starts as its shortcut), ``identity_start`` (``networks.start_near_identity``), all five names that ``cifar_resnet`` has
+for ``activation``, ``clip_norm`` (of the whole gradient, as ``TrainConfig.clip_norm``), ``frozen`` (prefixes of
+parameter names, or ``"body"``; their statistics stand still unless ``moving_statistics``), ``head`` (``"new"``),
+``data`` (``turn``, ``classes``, ``per_class``, ``seed``) and ``bug`` (``BUGS`` in ``net.mjs``: a fault of public code,
+planted; such a network cannot be stored). With ``file``, ``start`` goes on from a stored network.
+``task: "stack"`` trains ``blocks`` blocks of one width on a map, ``target`` ``"stay"`` or ``"move on"``, with a squared
+error relative to the target's mean square. ``task: "chain"`` is not trained: ``depth`` convolutions without blocks, of
+one width, on maps of ``size`` pixels a side, padded as ``border`` says (``"circular"``, ``"zeros"``); noise goes in,
+and noise is the gradient at its end.
+
+Asking the reader
+-----------------
+``predict``, ``measured`` and ``recall`` show the questions of ``questions/CHAPTER.toml`` (``questions.py`` reads and
+checks them, ``asking.py`` makes what stands there without JavaScript). Answers stay on the reader's device
+(``front/parts/answers.mjs``, under the questions' ids); ``book/your-progress.md`` shows them and asks again what was
+missed. In a notebook ``predict`` is a widget (``widget.Question``), so that its ``values`` reach the kernel.
 
 ``training`` starts from these values: ``id`` (of the element, and in the page's address), ``config`` (what differs
 from the defaults), ``records`` (run files), ``shown`` (names of the recorded runs drawn from the start), ``guess``
 (start in guess-first mode), ``kernel`` (in a widget, true: there is one).
 """
 
+from resnet_edu.lab.asking import measured, predict, recall
 from resnet_edu.lab.assets import FRONT, bundle, digits_data, engine_script, page_scripts, style
 from resnet_edu.lab.instruments import INSTRUMENTS, instrument
 from resnet_edu.lab.recording import check_record, load_records, record
@@ -130,7 +144,10 @@ __all__ = [
     "instrument",
     "load_network",
     "load_records",
+    "measured",
     "page_scripts",
+    "predict",
+    "recall",
     "record",
     "save_network",
     "style",

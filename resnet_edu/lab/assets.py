@@ -24,6 +24,8 @@ STOREYS = {
     "": ("parts", "instruments"),
 }
 
+# Instruments that only ask or look up: a notebook's output leaves out engine and digits, two thirds of its bytes.
+WITHOUT_ENGINE = ("predict", "recall", "progress", "explorer")
 READ_THE_BANK = ("recorded-results",)  # instruments that a notebook gives the bank, and not engine and digits
 # Instruments whose parts are in the file that every page loads; the parts of all others are in a second one.
 SHARED_BY = ("training", "race")
@@ -225,7 +227,7 @@ def inline(name: str) -> str:
     names = [name, *LEADS_TO.get(name, ())]
     place = 'M["parts/mount"].shelf.notebook = true;\n'
     own = "".join(map(_registered, names))
-    stock = _banked() if name in READ_THE_BANK else _stocked()
+    stock = _banked() if name in READ_THE_BANK else "" if name in WITHOUT_ENGINE else _stocked()
     body = f'{join(_parts_of(*names))}{place}{own}{stock}M["parts/mount"].mountAll();\n'
     text = re.sub(r"</(?=script|style)", r"<\\/", _classic(body))
     return f"<style {_MARK}>{style()}</style><script {_MARK}>{text}</script>"
@@ -235,15 +237,17 @@ _MARK = "data-resnet-lab"
 INLINE = re.compile(rf"<(style|script) {_MARK}>.*?</\1>", re.DOTALL)
 
 
-def bundle(*instruments: str) -> str:
-    """Return the front end with ``instruments``, engine and digits as one ES module for anywidget (``{render}``).
+def bundle(*instruments: str, entry: str = "widget") -> str:
+    """Return the front end as one ES module for anywidget (``{render}``, which ``entry`` exports).
 
-    Raises ``ValueError`` for an unknown instrument.
+    With ``instruments`` it holds these, engine and digits; without, what ``entry`` imports. Raises ``ValueError`` for
+    an unknown instrument.
     """
     if unknown := [name for name in instruments if name not in _instruments()]:
         raise ValueError(f"there is no instrument {unknown[0]!r}; there are {', '.join(_instruments())}")
-    body = join(needed([*modules("parts"), "widget"])) + "".join(map(_registered, instruments)) + _stocked()
-    return f'const M = {{}};\n{body}const {{ render }} = M["widget"];\nexport default {{ render }};\n'
+    parts = modules("parts") if instruments else []
+    body = join(needed([*parts, entry])) + "".join(map(_registered, instruments)) + (_stocked() if instruments else "")
+    return f'const M = {{}};\n{body}const {{ render }} = M["{entry}"];\nexport default {{ render }};\n'
 
 
 def style() -> str:

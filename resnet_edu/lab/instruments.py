@@ -10,7 +10,7 @@ import inspect
 import json
 from functools import partial
 
-from resnet_edu.lab import assets
+from resnet_edu.lab import assets, claims, untrained
 from resnet_edu.lab.recording import check_config, load_records
 
 TWINS = ("plain-56", "residual-56")
@@ -104,6 +104,108 @@ def _explorer(id: str = "explorer"):
     return spectra_figure(found, title(chosen))._repr_html_(), {"id": id, **data, "steps": STEPS}
 
 
+def _loss_landscape(id: str = "loss-landscape"):
+    """Cut and map the loss around a network; recorded maps of 20 and 56 layers stand beside."""
+    import numpy as np
+
+    from resnet_edu import runs
+    from resnet_edu.figures import Table, bank, landscape, mean_sd
+
+    records = runs.load("loss-surface")
+    cells = {
+        f"{kind}-{depth}": records.select(depth=depth, shortcut=shortcut)
+        for depth in (20, 56)
+        for kind, shortcut in {"residual": "A", "plain": "none"}.items()
+    }
+    maps, rows = [], []
+    for name, cell in cells.items():
+        first, *_ = found = list(cell)
+        surfaces = [landscape.recorded(record) for record in found]
+        loss = surfaces[0].loss[::2, ::2]
+        steps = np.round(25 * (np.log10(np.clip(loss, 1e-3, 1e7)) + 3)).astype(np.uint8)
+        text = base64.b64encode(steps.tobytes()).decode()
+        maps.append({"name": name, "side": len(loss), "seed": first["seed"], "loss": text})
+        near = mean_sd([landscape.not_convex(one, within=0.5) for one in surfaces])
+        rows.append((name, mean_sd(cell.last("surface.low").values), near, len(cell)))
+    note = f"every second point of the map that was recorded {first['started'][:10]}, {first['device']}."
+    table = Table(
+        ("network", "below guessing (%)", "not convex within ½ (%)", "seeds"), rows,
+        f"Maps of the training loss around recorded networks, mean ± standard deviation. {bank.source(cells)}",
+    )  # fmt: skip
+    return table._repr_html_(), {"id": id, "recorded": maps, "note": note}
+
+
+def _drawing(id: str = "drawing"):
+    """Draw a digit and watch it pass through a network, block by block; shortcuts can be cut under the pen."""
+    from resnet_edu.datasets import digits
+    from resnet_edu.figures import Figure
+
+    test = digits().test
+    count = 24
+    pixels = test.images[:count, 0].int().tolist()  # (N, 8, 8), 0 to 16
+    labels = test.labels[:count].tolist()
+    examples = [
+        {"label": label, "pixels": "".join("0123456789abcdefg"[value] for row in image for value in row)}
+        for image, label in zip(pixels, labels, strict=True)
+    ]
+
+    def draw(canvas, ink):
+        for axes, image, label in zip(canvas.subplots(1, 6), pixels, labels, strict=False):
+            axes.imshow(image, cmap="viridis", vmin=0, vmax=16)
+            axes.set(xticks=[], yticks=[], title=str(label))
+
+    caption = (
+        "Six digits of the test set as the networks see them: 8×8 numbers from 0 to 16, counted in cells of 4×4 of a "
+        "picture of 32×32. With JavaScript, this figure is a field to draw in, and shows what a network makes of it."
+    )
+    names = ", ".join(map(str, labels[:6]))
+    still = Figure(draw, caption, f"Six small pictures of handwritten digits: {names}.", size=(5, 1.1))
+    return still._repr_html_(), {"id": id, "examples": examples}
+
+
+def _pretrained(id: str = "pretrained"):
+    """Fine-tune a network on turned digits with few labels, beside one from scratch; several seeds."""
+    from resnet_edu import runs
+    from resnet_edu.figures import Table, bank, mean_sd
+
+    worth = runs.load("transfer")
+    rows = [
+        (f"{name}, {steps} steps", mean_sd(worth.last(f"transfer.turned_{key}_{steps}").values), len(worth))
+        for name, key in (("from scratch", "scratch"), ("fine-tuned", "tuned"))
+        for steps in (30, 100, 300)
+    ]
+    caption = f"Upside-down digits, two labels a class: mean ± standard deviation. {bank.source({'': worth})}"
+    return Table(("method", "test error (%)", "seeds"), rows, caption)._repr_html_(), {"id": id}
+
+
+def _recall(name: str, numbers: dict | None = None, id: str | None = None):
+    """Ask a chapter's recall questions (``lab.recall``)."""
+    from resnet_edu.lab.asking import recall_figure
+
+    still, data = recall_figure(name, numbers or {})
+    return still, {"id": id or f"recall-{name.replace('/', '-')}", **data}
+
+
+def _predict(
+    chapter: str, measured: dict | None = None, guess: dict | None = None, numbers: dict | None = None,
+    id: str | None = None,
+):  # fmt: skip
+    """Ask for a guess (``lab.predict``), or show what was ``measured`` beside it (``lab.measured``)."""
+    from resnet_edu.lab.asking import predict_figure
+
+    still, data = predict_figure(chapter, measured, guess, numbers or {})
+    kind = "predict" if measured is None else "measured"
+    return still, {**data, "question": data["id"], "id": id or f"{kind}-{chapter}"}
+
+
+def _progress(id: str = "progress"):
+    """Show what the reader has worked through, and ask again what was missed."""
+    from resnet_edu.lab.asking import progress_figure
+
+    still, data = progress_figure()
+    return still, {"id": id, **data}
+
+
 def _architectures(id: str = "architectures"):
     """Choose a network's parts: it is counted, named if it is a known one, and compared."""
     import torch
@@ -179,6 +281,20 @@ INSTRUMENTS = {
     "race": _race,
     "bottleneck": _bottleneck,
     "explorer": _explorer,
+    "loss-landscape": _loss_landscape,
+    "drawing": _drawing,
+    "pretrained": _pretrained,
+    "degradation": claims.degradation,
+    "many-paths": claims.many_paths,
+    "reproducing-the-paper": claims.reproducing,
+    "training-lab": claims.training_lab,
+    "predict": _predict,
+    "recall": _recall,
+    "progress": _progress,
+    "depth": untrained.depth,
+    "signal-and-normalization": untrained.signal_and_normalization,
+    "gradient-plus-one": untrained.gradient_plus_one,
+    "identity-mappings": untrained.identity_mappings,
     "architectures": _architectures,
     "residual-block": _residual_block,
     "recorded-results": _recorded_results,
@@ -194,12 +310,17 @@ class Instrument:
     the scripts itself (``resnet_edu.lab.assets.page_scripts``); a notebook's output carries them.
     """
 
-    def __init__(self, name: str, still: str, data: dict):
-        self.name, self.data = name, data
+    def __init__(self, name: str, still: str, data: dict, behind: bool = False):
+        self.name, self.data, self._still = name, data, still
         self.island = (
-            f'<div class="resnet-lab" id="{html.escape(data["id"], quote=True)}" data-instrument="{name}">'
+            f'<div class="resnet-lab" id="{html.escape(data["id"], quote=True)}" data-instrument="{name}"'
+            f"{' data-behind' if behind else ''}>"
             f'<div class="resnet-lab-figure">{still}</div>{data_script(data)}</div>'
         )
+
+    def behind_widget(self) -> "Instrument":
+        """Return the same instrument, which in a notebook shows itself only if the widget below it does not come."""
+        return Instrument(self.name, self._still, self.data, behind=True)
 
     def __str__(self) -> str:
         return self.island
@@ -208,7 +329,7 @@ class Instrument:
         return f"{self.island}{assets.inline(self.name)}"
 
 
-def instrument(name: str, **settings: object) -> Instrument:
+def instrument(name: str, /, **settings: object) -> Instrument:
     """Return the instrument ``name`` with these settings, to stand as a cell's last expression.
 
     Every instrument takes ``id``, its name in the page's address, unique in the page. Raises ``ValueError`` for an

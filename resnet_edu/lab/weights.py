@@ -13,11 +13,12 @@ from typing import IO
 import torch
 from torch import Tensor, nn
 
+from resnet_edu.blocks import BLOCKS
 from resnet_edu.files import replacing
 from resnet_edu.interventions import AlteredBlock
 from resnet_edu.lab.kernel import connect
 from resnet_edu.lab.recording import CHOICES, DEFAULTS
-from resnet_edu.networks import ResNet, cifar_resnet
+from resnet_edu.networks import ACTIVATIONS, ResNet, cifar_resnet
 
 VERSION = 1
 ARCHITECTURE = ("depth", "shortcut", "normalization", "activation", "width")
@@ -120,7 +121,8 @@ def _build(config: dict) -> ResNet:
         chosen = {name: config[name] for name in ARCHITECTURE}
     except (KeyError, TypeError) as error:
         raise _not_ours(f"its settings are {config!r}") from error
-    wrong = [name for name in ("shortcut", "normalization", "activation") if chosen[name] not in CHOICES[name]]
+    offered = {**CHOICES, "activation": ACTIVATIONS}  # the lab's Worker builds all five orders, its settings show two
+    wrong = [name for name in ("shortcut", "normalization", "activation") if chosen[name] not in offered[name]]
     sizes = isinstance(chosen["depth"], int) and isinstance(chosen["width"], int)
     if wrong or not sizes or not 8 <= chosen["depth"] <= 200 or not 4 <= chosen["width"] <= 32:
         raise _not_ours(f"its settings are {chosen}")
@@ -147,12 +149,12 @@ def _apply(network: ResNet, blocks: list[dict]) -> None:
 
 def _config_of(network: ResNet, blocks: list[tuple[nn.Module, nn.Module]]) -> dict:
     """Return the settings of a network from its modules. Raises ``ValueError`` for what the lab does not have."""
-    known = {"BasicBlock": "post", "PreActBasicBlock": "pre"}
+    known = {BLOCKS["basic", order].__name__: order for order in ACTIVATIONS}
     kinds = {type(block).__name__ for block, _ in blocks}
     sizes = {len(stage) for stage in network.stages}
     shortcuts = {built.kind for _, built in blocks}
     reasons = {
-        "its blocks must be BasicBlock or PreActBasicBlock": len(kinds) != 1 or not kinds <= known.keys(),
+        "its blocks must be BasicBlock or another order of it": len(kinds) != 1 or not kinds <= known.keys(),
         "it must have three stages of equally many blocks": network.num_stages != 3 or len(sizes) != 1,
         "its images must have one channel": network.in_channels != 1,
         "it must tell ten classes": network.fc.out_features != 10,

@@ -1,4 +1,4 @@
-"""The lab as a live widget: the same front end, with this kernel as a source."""
+"""What has a kernel behind it in a notebook: the lab, and the question whose guess later cells read."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -8,6 +8,7 @@ import ipywidgets
 import traitlets
 
 from resnet_edu.datasets import Dataset, best_device, cifar10, digits, fashion_mnist
+from resnet_edu.lab import questions
 from resnet_edu.lab.assets import bundle, style
 from resnet_edu.lab.instruments import TWINS, Instrument, instrument
 from resnet_edu.lab.kernel import Frames, KernelSource
@@ -15,26 +16,23 @@ from resnet_edu.lab.recording import check_config, load_records
 
 
 class WithIsland:
-    """A widget that also shows itself as HTML (``still``), so that a page or an export needs no kernel."""
+    """A widget behind an HTML output (``still``), so that a page, a saved notebook or an export needs no kernel.
+
+    Two outputs, since a notebook that is opened again shows an error in place of a widget without its kernel, whatever
+    else the output offers. The instrument waits for the widget, and takes the place of one that does not come
+    (``standIn`` in ``front/parts/mount.mjs``); the built book shows HTML alone.
+    """
 
     still: Instrument
 
-    def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict]:
-        if hasattr(super(), "_repr_mimebundle_"):
-            shown = super()._repr_mimebundle_(**options)
-        else:  # a plain widget of ipywidgets 7
-            view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-            shown = {"text/plain": type(self).__name__, "application/vnd.jupyter.widget-view+json": view}
-        data, metadata = shown if isinstance(shown, tuple) else (shown, {})
-        return {**data, "text/html": self.still._repr_html_()}, metadata
+    def _ipython_display_(self, **_: object) -> None:
+        from IPython.display import display
 
-    if hasattr(ipywidgets.Widget, "_ipython_display_"):  # ipywidgets 7, which shows widgets its own way
-
-        def _ipython_display_(self, **_: object) -> None:
-            from IPython.display import display
-
-            data, metadata = self._repr_mimebundle_()
-            display(data, metadata=metadata, raw=True)
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        name = type(self).__name__
+        display({"text/plain": name, "text/html": self.still.behind_widget()._repr_html_()}, raw=True)
+        widget = {"text/plain": name, "text/html": "", "application/vnd.jupyter.widget-view+json": view}
+        display(widget, raw=True)
 
 
 class Panel(WithIsland, ipywidgets.VBox):
@@ -106,6 +104,36 @@ class Lab(WithIsland, anywidget.AnyWidget):
         if self.source is not None:
             self.source.close()
         super().close()
+
+
+class Question(WithIsland, anywidget.AnyWidget):
+    """A chapter's question for a guess; ``resnet_edu.lab.predict`` makes it.
+
+    * ``given``: what the reader committed, by the keys of the items; empty before.
+    * ``values``: the same, with the values from which the sliders start where nothing was given (``None`` for a
+      choice of words).
+    """
+
+    _esm = bundle(entry="question")
+    _css = style()
+
+    data = traitlets.Dict().tag(sync=True)
+    given = traitlets.Dict().tag(sync=True)
+
+    asked: ClassVar[dict[str, "Question"]] = {}  # by chapter: ``measured`` looks here for the guess
+
+    def __init__(self, chapter: str):
+        self.still = instrument("predict", chapter=chapter)
+        self._items = questions.read(chapter).predict.item
+        if before := self.asked.pop(chapter, None):
+            before.close()
+        super().__init__(data=self.still.data)
+        self.asked[chapter] = self
+
+    @property
+    def values(self) -> dict[str, float | str | None]:
+        """The reader's guess by the keys of the items."""
+        return {item.key: self.given.get(item.key, item.start) for item in self._items}
 
 
 def _choices(data: object) -> dict[str, Dataset | Callable[[], Dataset]]:

@@ -62,7 +62,7 @@ def open_lab(browser, static):
     found = [problem for _, problems in opened for problem in problems]
     for context, _ in opened:
         context.close()
-    assert found == []
+    assert not found, "\n".join(found)
 
 
 def summary(page):
@@ -77,6 +77,19 @@ def train(page, steps):
         " && !document.querySelector('.rl-primary').classList.contains('rl-running')",
         arg=steps,
         timeout=60_000,
+    )
+
+
+def press_and_stop(page, name):
+    """Press the button with this text, and the Stop that takes its place before anything can have ended."""
+    page.evaluate(
+        """async (name) => {
+          const press = (text) => [...document.querySelectorAll(".rl button")].find((one) => one.textContent.includes(text)).click();
+          press(name);
+          await new Promise((drawn) => setTimeout(drawn));
+          press("Stop");
+        }""",  # noqa: E501
+        name,
     )
 
 

@@ -1,4 +1,4 @@
-"""Instruments in a real JupyterLab: run, restarted, saved, opened again, exported."""
+"""Instruments in a real JupyterLab and Notebook 7: run, restarted, saved, opened again, exported."""
 
 import os
 import socket
@@ -59,10 +59,11 @@ def page(browser, server):
     context.close()
 
 
-def open_notebook(page, server):
-    page.goto(f"{server[0]}lab/tree/page.ipynb", timeout=120_000)
+def open_notebook(page, server, place="lab/tree"):
+    page.goto(f"{server[0]}{place}/page.ipynb", timeout=120_000)
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
-    page.locator('.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=120_000)
+    if place == "lab/tree":
+        page.locator('.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=120_000)
 
 
 def ask(page, address, method, path):
@@ -139,6 +140,35 @@ def test_an_instrument_runs_is_saved_and_lives_on_without_a_kernel(page, server,
     exported.close()
 
 
+@pytest.mark.parametrize("place", ["lab/tree", "notebooks"], ids=["JupyterLab", "Notebook 7"])
+def test_a_kernels_lab_is_there_in_a_notebook_that_was_not_run_and_in_an_export(page, server, browser, place):
+    """Its kernel is gone: the same instrument, training in the browser, stands in, and no error."""
+    address, folder = server
+    write(folder, CELLS[1])
+    open_notebook(page, server, place)
+    run(page, 1)
+    page.wait_for_timeout(1000)
+    assert [lab.is_visible() for lab in page.locator(".rl").all()] == [True]  # the widget alone
+    page.get_by_role("button", name="Train in the kernel").wait_for()
+    save(page)
+    for session in page.request.get(f"{address}api/sessions").json():
+        ask(page, address, "DELETE", f"sessions/{session['id']}")
+    page.reload()
+    page.get_by_role("button", name="Train in this browser").click(timeout=120_000)
+    page.wait_for_function(FINISHED, timeout=120_000)
+    assert not page.get_by_text("Error displaying widget").is_visible()
+    assert not page.get_by_text("Loading widget").is_visible()
+
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", "page.ipynb"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    exported = browser.new_page()
+    exported.goto((folder / "page.html").as_uri())
+    exported.get_by_role("button", name="Train in this browser").click(timeout=60_000)
+    exported.wait_for_function(FINISHED, timeout=120_000)
+    assert not exported.get_by_text("Error displaying widget").is_visible()
+    exported.close()
+
+
 def test_a_kernels_lab_steps_says_when_its_kernel_is_gone_and_goes_when_it_is_run_again(page, server):
     address, folder = server
     write(folder, CELLS[1])
@@ -160,3 +190,24 @@ def test_a_kernels_lab_steps_says_when_its_kernel_is_gone_and_goes_when_it_is_ru
     page.wait_for_function(
         "document.querySelector('.rl-message').textContent.includes('The kernel does not answer')", timeout=60_000
     )
+
+
+def test_a_guess_reaches_the_kernel_and_stands_beside_what_is_measured(page, server):
+    show = 'question = lab.predict("degradation")\nquestion'
+    write(
+        server[1],
+        f"from resnet_edu import lab\n\n{show}",
+        'print("guessed", question.values["8"])',
+        'lab.measured("degradation", {"8": 0.1})',
+    )
+    open_notebook(page, server)
+    run(page, 2)
+    page.get_by_text("guessed 50").wait_for(timeout=60_000)
+    page.get_by_label("plain, 8 layers, as a number").fill("12")
+    page.get_by_label("plain, 8 layers, as a number").press("Tab")
+    page.get_by_role("button", name="This is my guess").click()
+    page.get_by_role("cell", name="12 points too high").wait_for()  # the output below, without being run again
+    cell = page.locator(".jp-Notebook .jp-CodeCell").nth(1)
+    cell.locator(".jp-InputArea-editor").click()
+    cell.locator(".cm-content").press("Control+Enter")
+    page.get_by_text("guessed 12").wait_for(timeout=60_000)

@@ -4,6 +4,7 @@ import base64
 import gzip
 import http.server
 import json
+import re
 import threading
 
 import pytest
@@ -380,6 +381,20 @@ def test_a_recording_replays_or_with_reduced_motion_jumps(open_lab):
     calm.get_by_role("button", name="Replay the recording").click()
     calm.wait_for_timeout(200)
     assert calm.locator(".rl-at").inner_text() == "300 / 300"
+    assert calm.locator(".rl [aria-live='polite']").inner_text().startswith("Finished. 56 layers")
+
+
+def test_without_webassembly_the_time_that_is_left_is_said_and_that_rounding_differs(open_lab):
+    without = """const Plain = Blob;
+      globalThis.Blob = class extends Plain {
+        constructor(parts, options) { super(["delete self.WebAssembly;", ...parts], options); }
+      };"""
+    page = open_lab(island(config={"depth": 20}), start=without)
+    page.locator(".rl-primary").first.click()
+    page.wait_for_function("/left, learning rate/.test(document.querySelector('.rl-summary').textContent)")
+    said = summary(page)
+    assert "plain JavaScript" in said and "rounding differs" in said
+    assert re.search(r"steps/s, about \d+ (s|min) left", said), said
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -464,9 +479,10 @@ def test_a_kernel_is_one_more_source(open_lab):
                   norms: Array(8).fill(0.1), responses: Array(3).fill(1) });
               }
               if (frames.length === 20) state = "done";
-              if (window.silent) return;
-              setTimeout(() => listener({ id: request.id, state, message: null, device: "Tesla T4", switches: [],
-                frames: frames.slice(request.since) }), 5);
+              const reply = () => listener({ id: request.id, state, message: null, device: "Tesla T4", switches: [],
+                frames: frames.slice(request.since) });
+              if (window.silent) window.held = reply;
+              else setTimeout(reply, 5);
             },
           };
           render({ model, el: document.querySelector("#cell") });
@@ -487,8 +503,13 @@ def test_a_kernel_is_one_more_source(open_lab):
     page.get_by_role("spinbutton", name="Seed").press("Enter")
     page.get_by_role("button", name="Train in the kernel").click()
     page.wait_for_function(
-        "document.querySelector('.rl-message').textContent.includes('The kernel does not answer')", timeout=15_000
+        "document.querySelector('.rl-message').textContent.includes('busy with another cell')", timeout=15_000
     )
+    assert "Training in the kernel" in summary(page) or "not trained yet" in summary(page)  # it waits, and says so
+    page.evaluate("window.silent = false; window.held()")  # the other cell has ended
+    page.locator(".rl-message").wait_for(state="hidden")
+    page.locator(".rl-at", has_text="20 / 20").wait_for()
+    assert "Trained in the kernel (Tesla T4)" in summary(page) and "seed 9" in summary(page)
 
 
 def test_the_files_stay_small():

@@ -247,7 +247,7 @@ networks = st.fixed_dictionaries(
         "normalization": st.sampled_from(["batch", "none"]),
         "activation": st.sampled_from(["post", "pre"]),
         "width": st.sampled_from([4, 8]),
-        "batch_size": st.sampled_from([8, 16, 32]),
+        "batch_size": st.sampled_from([8, 16, 20, 32]),
         "seed": st.integers(0, 99999),
     }
 )

@@ -113,6 +113,33 @@ def test_a_hostile_file_shows_a_message(open_lab, tmp_path, content):
     train(page, 60)
 
 
+@pytest.mark.parametrize(
+    "change", [{"steps": 1e9 + 0.5}, {"switches": "<b>"}, {"switches": [[1, 2]]}, {"depth": "<b>"}]
+)
+def test_a_network_with_hostile_settings_shows_a_message(open_lab, tmp_path, change):
+    from resnet_edu.networks import cifar_resnet
+
+    file = tmp_path / "odd.safetensors"
+    lab.save_network(cifar_resnet(8, shortcut="A", width=4, in_channels=1), file, name="Odd")
+    data = file.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    facts = json.loads(header["__metadata__"]["resnet_edu"])
+    header["__metadata__"]["resnet_edu"] = json.dumps(facts | {"config": facts["config"] | change})
+    changed = json.dumps(header).encode()
+    changed += b" " * (-len(changed) % 8)
+    file.write_bytes(len(changed).to_bytes(8, "little") + changed + data[8 + length :])
+    page = open_lab(island(config=SHORT))
+    unfold(page)
+    page.set_input_files("input[type=file]", file)
+    page.wait_for_function("document.querySelector('.rl-own li, .rl-message:not([hidden])')")
+    if page.locator(LINES).count():
+        page.get_by_role("button", name="Open: Odd").click()
+    said(page, "opened")
+    assert not page.locator(".rl b:not(.rl-switch b)").count()
+    train(page, 60)
+
+
 FAULTS = {
     "blocked": ("Object.defineProperty(window, 'indexedDB', { get() { throw new DOMException('', 'SecurityError'); } });", "blocks storage"),  # noqa: E501
     "missing": ("Object.defineProperty(window, 'indexedDB', { value: undefined });", "could not be kept"),

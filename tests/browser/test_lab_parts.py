@@ -7,6 +7,7 @@ import pytest
 from conftest import problems_of
 
 from resnet_edu import lab
+from resnet_edu.lab.assets import page_script
 
 EXPORTS = (
     *("Bench", "Field", "Messages", "browserSource", "dots", "html", "measured", "nextSeeds", "sayMean", "sayRange"),
@@ -25,7 +26,7 @@ def start(browser, tmp_path_factory):
     """Open a page that has the parts as globals; it comes from a file, since a blank page has no storage."""
     path = tmp_path_factory.mktemp("parts") / "page.html"
     path.write_text('<!doctype html><html lang="en"><title>Parts</title><main></main>')
-    script = f"globalThis.parts = ({lab.page_script(EXPORTS)})();\nglobalThis.engine = ({lab.engine_script()});\n{HOLD}"
+    script = f"globalThis.parts = ({page_script(EXPORTS)})();\nglobalThis.engine = ({lab.engine_script()});\n{HOLD}"
 
     def started(before="", keep=None):
         page = (keep.context if keep else browser.new_context()).new_page()

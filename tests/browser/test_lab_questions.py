@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from resnet_edu import interventions, lab, landscape, probes
 from resnet_edu.blocks import BasicBlock
+from resnet_edu.lab.assets import page_script
 from resnet_edu.lab.packing import pack_images
 from resnet_edu.lab.recording import DEFAULTS
 from resnet_edu.training import evaluate
@@ -44,6 +45,10 @@ KINDS = [
     {"shortcut": "none"},
     {"shortcut": "B", "normalization": "none", "depth": 8},
     {"shortcut": "A", "normalization": "none", "activation": "pre", "depth": 8},
+    {"shortcut": "B", "activation": "bn-after-addition", "depth": 8},
+    {"shortcut": "A", "activation": "relu-before-addition", "depth": 14},
+    {"shortcut": "C", "activation": "relu-only-pre", "depth": 14},
+    {"shortcut": "A", "activation": "relu-only-pre", "normalization": "none", "depth": 8},
 ]
 
 
@@ -51,6 +56,7 @@ KINDS = [
 def page(browser):
     page = browser.new_page()
     page.add_script_tag(content=f"globalThis.engine = ({lab.engine_script(EXPORTS)})();{HELP}")
+    page.add_script_tag(content=f"globalThis.front = ({page_script(('browserSource',))})();")
     page.evaluate("(data) => { globalThis.digits = engine.unpackDigits(data); }", lab.digits_data())
     return page
 
@@ -497,6 +503,69 @@ def test_a_stack_learns_a_map_as_pytorchs_does(page, shortcut, normalization):
         assert torch.allclose(tensor(one), parameters[name_of(one["name"])].data, atol=1e-4, rtol=1e-3), one["name"]
 
 
+@pytest.mark.parametrize("normalization", ["batch", "none"])
+@pytest.mark.parametrize("border", ["circular", "zeros"])
+def test_a_chain_is_pytorchs_forwards_and_backwards(page, border, normalization):
+    config = {
+        **SMALL, "task": "chain", "depth": 11, "width": 8, "size": 6, "batch_size": 8, "border": border,
+        "normalization": normalization, "weight_scale": 1.1,
+    }  # fmt: skip
+    made = page.evaluate(
+        """(config) => {
+          const run = engine.startTraining(config, digits);
+          const asked = () => engine.finish(engine.answer(run, "sizes", {}));
+          const [first, again] = [asked(), asked()];
+          const { net } = run;
+          const [images, wanted] = [plain(net.images.data), plain(net.wanted)];
+          return { first, again, weights: net.layers.map(({ data }) => plain(data)), images, wanted };
+        }""",
+        config,
+    )
+    assert made["first"] == made["again"]  # the noise is the same each time
+
+    def tensor(numbers, *shape):
+        return torch.tensor(numbers, dtype=torch.float64).view(*shape)
+
+    x = tensor(made["images"], 8, 6, 6, 8).permute(3, 0, 1, 2).requires_grad_()
+    assert x.std().item() == pytest.approx(1, abs=0.1)
+    seen = []
+    for numbers in made["weights"]:
+        conv = nn.Conv2d(8, 8, 3, padding=1, padding_mode=border, bias=False, dtype=torch.float64)
+        conv.weight.data = tensor(numbers, 3, 3, 8, 8).permute(3, 2, 0, 1)
+        assert conv.weight.std().item() == pytest.approx(1.1 * (2 / 72) ** 0.5, rel=0.2)
+        norm = nn.BatchNorm2d(8, dtype=torch.float64) if normalization == "batch" else nn.Identity()
+        output = conv(x)
+        x = norm(output).relu()
+        seen.append((output, x))
+        for one in seen[-1]:
+            one.retain_grad()
+    x.backward(tensor(made["wanted"], 8, 6, 6, 8).permute(3, 0, 1, 2))
+    assert len(made["first"]["layers"]) == 11
+    for ours, (output, after) in zip(made["first"]["layers"], seen, strict=True):
+        assert ours["activation"] == pytest.approx(after.square().mean().sqrt().item(), rel=1e-5), ours["name"]
+        assert ours["activation_gradient"] == pytest.approx(after.grad.norm().item(), rel=1e-4), ours["name"]
+        assert ours["gradient"] == pytest.approx(output.grad.norm().item(), rel=1e-4), ours["name"]
+
+
+def test_a_branch_that_copies_its_input_and_is_taken_away_passes_nothing(ask, images):
+    config = {"shortcut": "A", "normalization": "none"}
+    copied = ("copy", {"block": 3})
+    seen = ask(
+        config, 0, keep="keep", sizes0="sizes", copy=copied, whole=("set", {"block": 3, "branch": 1}), file="export",
+        logits=FEW, sizes1="sizes", half=("set", {"block": 3, "branch": -0.5}), sizes2="sizes",
+        off=("set", {"block": 3, "branch": -1}), sizes3="sizes", chain=("jacobian", {"image": 0, "from": 1, "to": 9}),
+        restore="restore", sizes4="sizes",
+    )  # fmt: skip
+    doubled, halved, gone = (one["blocks"][2] for one in (seen.sizes1, seen.sizes2, seen.sizes3))
+    assert doubled["branch"] == doubled["shortcut"] and doubled["output"] == pytest.approx(2 * doubled["input"])
+    assert halved["output"] == pytest.approx(halved["input"] / 2) and gone["output"] == 0 < gone["input"]
+    assert max(layer["weight_gradient"] for layer in seen.sizes3["layers"]) == 0 == max(seen.chain["values"])
+    assert seen.sizes4 == seen.sizes0
+    network = network_of(seen.file)
+    x = torch.rand(2, 4, 8, 8)
+    assert torch.equal(network.blocks[2].branch(x), x) and same(seen.logits, network, images)
+
+
 def test_factors_of_a_run_are_in_its_gradients_and_first_weights(ask, page, digits):
     """λ, α and a scale on first weights, in training mode; the gradients travel in place of the weights."""
     for config in (
@@ -531,6 +600,87 @@ def test_factors_of_a_run_are_in_its_gradients_and_first_weights(ask, page, digi
             assert (ours[name] - one.grad).norm() < 1e-3 * one.grad.norm() + 1e-5 * whole, name
 
 
+@pytest.mark.parametrize(("shortcut", "fresh"), [("A", False), ("A", True), ("none", True)])
+def test_sub_networks_vote_as_the_packages_do(ask, digits, shortcut, fresh):
+    asked = {"members": 7, "seed": 4, "fresh": fresh, "images": 100, "spared": [1, 4]}
+    seen = ask(
+        {"shortcut": shortcut}, 60, file="export", vote=("vote", asked), again="export",
+        two=("vote", {**asked, "members": 2}), other=("vote", {**asked, "members": 2, "seed": 5}),
+    )  # fmt: skip
+    assert seen.file == seen.again  # factors and statistics are put back
+    cuts = seen.vote["cuts"]
+    assert seen.two["cuts"] == cuts[:2] != seen.other["cuts"]
+    assert {number for cut in cuts for number in cut} == {2, 3, 5, 6, 7, 8, 9}
+    network = network_of(seen.file)
+    calibration = digits.normalize(digits.train.images[:512])
+    images, labels = digits.normalize(digits.test.images[:100]), digits.test.labels[:100]
+    total = torch.zeros(100, 10)
+    for number, cut in enumerate(cuts):
+        member = interventions.delete_blocks(network, [block - 1 for block in cut])
+        member = probes.recalibrate(member, calibration, 16) if fresh else member.eval()
+        with torch.no_grad():
+            answers = member(images).softmax(1)
+        total += answers
+        # an image on the border between two digits may fall to either side
+        assert abs(seen.vote["errors"][number] - 100 * (answers.argmax(1) != labels).float().mean()) <= 1.01
+        assert abs(seen.vote["together"][number] - 100 * (total.argmax(1) != labels).float().mean()) <= 1.01
+
+
+def test_a_start_near_the_identity_is_the_packages(page, digits):
+    from resnet_edu.networks import start_near_identity
+
+    script = """([config, file]) => {
+      const { net } = engine.startTraining(config, digits, file ? { file: bytes(file) } : {});
+      return plain(engine.packNetwork(net));
+    }"""
+    for config in KINDS:
+        usual = page.evaluate(script, [{**SMALL, **config}, None])
+        ours = page.evaluate(script, [{**SMALL, **config, "identity_start": 0.1}, None])
+        network = network_of(usual)
+        start_near_identity(network, 0.1)
+        for name, one in network.state_dict().items():
+            assert torch.allclose(network_of(ours).state_dict()[name], one, atol=1e-6), name
+        # whoever goes on from a file goes on from its weights
+        kept = network_of(page.evaluate(script, [{**SMALL, "identity_start": 0.5}, ours])).state_dict()
+        assert all(torch.equal(kept[name], one) for name, one in network_of(ours).state_dict().items())
+    with pytest.raises(Exception, match="identity_start must be a number of at least 0"):
+        page.evaluate(script, [{**SMALL, "identity_start": -1}, None])
+
+
+@pytest.mark.parametrize("limit", [0.05, 1000.0])
+def test_clipping_a_step_is_pytorchs(page, digits, limit):
+    """Two steps; the second one shows that the momentum took in the clipped gradient."""
+    script = """([config]) => {
+      const run = engine.startTraining(config, digits);
+      const files = [plain(engine.packNetwork(run.net))];
+      const seen = [1, 2].map(() => {
+        const { norms } = run.next();
+        files.push(plain(engine.packNetwork(run.net)));
+        return { norms, images: Array.from(run.net.images.data), labels: Array.from(run.net.labels) };
+      });
+      return { files, seen };
+    }"""
+    config = {**SMALL, "depth": 8, "clip_norm": limit, "frozen": ["conv1"], "steps": 99, "test_every": 99}
+    made = page.evaluate(script, [config])
+    network = network_of(made["files"][0]).double().train()
+    trained = [one for name, one in network.named_parameters() if not name.startswith("conv1")]
+    optimizer = torch.optim.SGD(
+        trained, config["learning_rate"], config["momentum"], weight_decay=config["weight_decay"]
+    )
+    for seen in made["seen"]:
+        images = torch.tensor(seen["images"], dtype=torch.float64).view(1, 8, 8, -1).permute(3, 0, 1, 2)
+        optimizer.zero_grad()
+        F.cross_entropy(network(images), torch.tensor(seen["labels"])).backward()
+        whole = nn.utils.clip_grad_norm_(trained, limit)
+        assert (whole > limit) == (limit < 1)
+        optimizer.step()
+        # the frame tells the gradient before it is clipped
+        assert sum(value**2 for value in seen["norms"]) ** 0.5 > limit or limit > 1
+    for name, one in network.named_parameters():
+        after = network_of(made["files"][-1]).get_parameter(name).double()
+        assert (after - one).norm() < 1e-4 * one.norm() + 1e-6, name
+
+
 def test_mistakes_are_told_and_change_nothing(page):
     said = page.evaluate(
         """(config) => {
@@ -540,7 +690,7 @@ def test_mistakes_are_told_and_change_nothing(page):
             ["swap", { first: 1, second: 2 }], ["evaluate", { split: "valid" }], ["lens", { image: 1797 }],
             ["maps", { image: [1, 2] }], ["jacobian", { image: 0, from: 2, to: 1 }],
             ["line", { normalization: "layer" }], ["line", { alphas: [] }], ["restore"],
-            ["recalibrate", { images: 8 }], ["scale", {}]];
+            ["recalibrate", { images: 8 }], ["scale", {}], ["copy", { block: 2 }]];
           const before = plain(engine.packNetwork(run.net));
           const told = asked.map(([question, settings]) => {
             try {
@@ -558,7 +708,7 @@ def test_mistakes_are_told_and_change_nothing(page):
         "branch must be a number, got x", "blocks 1 and 2 cannot change places",
         'split must be "test" or "train", got "valid"', "from 0 to 1796, got 1797", "64 numbers from 0 to 16, got 2",
         "from must not lie behind to", "normalization must be", "alphas must be a list of numbers", "ask keep first",
-        "at least one batch of 16", "factor must be a number",
+        "at least one batch of 16", "factor must be a number", "block 2 changes the shape",
     ]  # fmt: skip
     for text, part in zip(said["told"], parts, strict=True):
         assert part in text
@@ -619,36 +769,32 @@ def test_networks_that_the_lab_cannot_be_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-CLIENT = """async ([engineText, clientText, digits, config]) => {
-  const url = (text) => URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
-  const { connect } = await import(url(clientText));
-  const port = connect(new Worker(url(`(${engineText})().serve(self)`)));
+WORKER = """async ([engineText, digits, config]) => {
+  const port = front.browserSource(engineText, digits);
   const fails = (promise) => promise.then(() => "nothing", (error) => `${error.name}: ${error.message}`);
-  const seen = { early: await fails(port.ask("evaluate")) };
-  await port.request("hello", { digits });
-  await port.request("start", { config, play: true });
+  const seen = { early: await fails(port.question("evaluate")) };
+  await port.ask({ kind: "start", config, play: true });
   const parts = [];
-  seen.first = await port.ask("lesions", {}, { progress: ({ part }) => part && parts.push(part.block) });
+  seen.first = await port.question("lesions", {}, { progress: ({ part }) => part && parts.push(part.block) });
   seen.parts = parts;
   const control = new AbortController();
   const many = { alphas: Array(40).fill(0.1), betas: Array(40).fill(0.1) };
-  const long = fails(port.ask("surface", many, { signal: control.signal }));
-  const waiting = port.ask("export");
-  const steps = (await port.request("poll")).frames.length;
-  seen.stoodStill = (await port.request("poll")).frames.length === steps;
+  const long = fails(port.question("surface", many, { signal: control.signal }));
+  const waiting = port.question("export");
+  const steps = (await port.ask({ kind: "poll" })).frames.length;
+  seen.stoodStill = (await port.ask({ kind: "poll" })).frames.length === steps;
   control.abort();
   seen.long = await long;
   const file = await waiting;
-  seen.wrong = await fails(port.ask("swap", { first: 1, second: 9 }));
-  while ((await port.request("poll")).state === "running") await new Promise((done) => setTimeout(done, 20));
-  seen.end = (await port.request("poll")).frames.length;
-  const other = connect(new Worker(url(`(${engineText})().serve(self)`)));
-  await other.request("hello", { digits });
-  const opened = await other.ask("open", { file });
+  seen.wrong = await fails(port.question("swap", { first: 1, second: 9 }));
+  while ((await port.ask({ kind: "poll" })).state === "running") await new Promise((done) => setTimeout(done, 20));
+  seen.end = (await port.ask({ kind: "poll" })).frames.length;
+  const other = front.browserSource(engineText, digits);
+  const opened = await other.question("open", { file });
   seen.opened = opened.facts.step <= seen.end && opened.blocks.length;
-  seen.bad = await fails(other.ask("open", { file: file.slice(0, 99) }));
-  seen.kept = (await other.ask("evaluate")).count;
-  const left = fails(other.ask("lesions"));
+  seen.bad = await fails(other.question("open", { file: file.slice(0, 99) }));
+  seen.kept = (await other.question("evaluate")).count;
+  const left = fails(other.question("lesions"));
   other.close();
   seen.left = await left;
   port.close();
@@ -657,9 +803,8 @@ CLIENT = """async ([engineText, clientText, digits, config]) => {
 
 
 def test_a_worker_answers_in_line_reports_stops_and_trains_on(page):
-    client = (lab.FRONT / "engine" / "client.mjs").read_text(encoding="utf-8")
     config = {**SMALL, "depth": 8, "steps": 400, "test_every": 100}
-    seen = page.evaluate(CLIENT, [lab.engine_script(), client, lab.digits_data(), config])
+    seen = page.evaluate(WORKER, [lab.engine_script(), lab.digits_data(), config])
     assert seen["early"].startswith("Error: there is no network yet")
     assert seen["parts"] == [1, 2, 3] and len(seen["first"]["errors"]) == 3
     assert seen["long"].startswith("AbortError") and seen["stoodStill"]

@@ -84,10 +84,15 @@ def test_pause_step_and_scrub_hold_for_both(open_lab):
     page.wait_for_function("parseInt(document.querySelector('.rl-at').textContent) > 12")
     page.get_by_role("button", name="Pause both").click()
     held = "() => [...document.querySelectorAll('.rl-curves .rl-train')].map((one) => one.getAttribute('d').length)"
-    page.wait_for_timeout(500)
+    page.wait_for_function(  # what was under way has come
+        f"""async () => {{
+          const look = {held}, before = look();
+          await new Promise((later) => setTimeout(later, 600));
+          return String(look()) === String(before);
+        }}"""
+    )
     before = page.evaluate(held)
-    page.wait_for_timeout(500)
-    assert page.evaluate(held) == before
+    assert int(page.locator(".rl-at").inner_text().split()[0]) < 300  # and they are not at their end
     page.get_by_role("button", name="Step").click()
     page.wait_for_function(f"(before) => ({held})().every((length, n) => length > before[n])", arg=before)
     page.get_by_label("Step shown").fill("10")

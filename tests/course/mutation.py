@@ -3,12 +3,14 @@
 ``mutants/<assignment>/right/*.py`` hold whole answers, a cell each after ``# %% grade_id``.
 ``mutants/<assignment>/wrong.toml`` lists mistakes, each an edit of the solution (``old`` to ``new``) or a new answer
 (``code``) in one ``cell``, with the tests that ``loses`` points and what the message of the first of them ``says``.
+Each sentence that a test can say is said to one of them: a check that nothing reaches helps nobody.
 
 The notebook runs once. Before each answer cell the process forks for every variant that begins there, so a network
 that a notebook trains is trained once, and no variant sees what another one did. Tests that name nothing of what a
 variant defines are left out.
 """
 
+import ast
 import gc
 import importlib
 import json
@@ -95,6 +97,31 @@ def wrong(name: str) -> list[Wrong]:
         known.append(Wrong(entry["mistake"], {cell: changed}, entry["loses"], entry["says"]))
     assert len({each.mistake for each in known}) == len(known), f"{name}: a mistake is listed twice"
     return known
+
+
+def sentences(name: str) -> list[tuple[str, re.Pattern]]:
+    """Return what each test can say, by its cell: the texts of its assertions, with gaps where values stand."""
+    found = []
+    for cell in tests(name):
+        (source,) = (each.source for each in cells(name) if each.id == cell)
+        nodes = list(ast.walk(ast.parse(source)))
+        tables = {node.targets[0].id: node.value for node in nodes
+                  if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)}  # fmt: skip
+        texts = [node.msg for node in nodes if isinstance(node, ast.Assert)]
+        texts += [node.args[0] for node in nodes if isinstance(node, ast.Call) and _is(node.func, "AssertionError")]
+        if any(isinstance(text, ast.Name) for text in texts):  # one assertion for all of a table's sentences
+            texts = [text for text in texts if not isinstance(text, ast.Name)] + tables["mistakes"].keys
+        found += [(cell, re.compile(_pattern(text), re.S)) for text in texts]
+    return found
+
+
+def _is(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _pattern(text: ast.expr | None) -> str:
+    parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+    return "".join(re.escape(part.value) if isinstance(part, ast.Constant) else ".*" for part in parts if part)
 
 
 @cache

@@ -49,6 +49,16 @@ def test_every_known_mistake_loses_its_points_and_is_named(name):
     assert not survived, "\n".join(survived)
 
 
+@running
+def test_every_sentence_that_a_test_can_say_is_said_to_a_known_mistake(name):
+    """A sentence that nobody can be told is a check that never fires."""
+    said = [(test, message.removeprefix("AssertionError: "))
+            for failed in mutation.run_all(name).values() for test, message in failed.items()]  # fmt: skip
+    unsaid = [f"{test}: {sentence.pattern}" for test, sentence in mutation.sentences(name)
+              if not any(test == where and sentence.fullmatch(message) for where, message in said)]  # fmt: skip
+    assert not unsaid, "\n".join(unsaid)
+
+
 @by_assignment
 def test_every_question_has_known_mistakes(name):
     assert {test for known in mutation.wrong(name) for test in known.loses} == set(mutation.tests(name))

@@ -44,8 +44,9 @@ class Runner:
     def __init__(self, channel, limits: dict, folder: str, shell, parts):
         self.channel, self.shell, self.parts = channel.fileno(), shell, parts
         self.buffer, self.flags, self.trusted = b"", 0, {}
+        self.sound = False  # whether nothing of an answer's has run since all was compared and put back
         self.key = self._line()
-        hook, self.busy = parts.watching.hook(self._report, folder)
+        hook, self.busy = parts.watching.hook(self._report, folder, parts.originals)
         _limit_resources(limits)
         signal.signal(signal.SIGPROF, signal.default_int_handler)  # C: nothing of the runner hangs on it
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -59,6 +60,8 @@ class Runner:
         os.makedirs(folder, exist_ok=True)
         os.chdir(folder)
         self.modes = parts.state.snapshot()
+        # torch.manual_seed notes for each device that is not there from where it was called: a millisecond each time
+        self.seeds = (random.seed, sys.modules["numpy"].random.seed, sys.modules["torch"].default_generator.manual_seed)
         os.register_at_fork(after_in_child=channel.close)  # a twin cannot answer
         sys.addaudithook(hook)
 
@@ -108,15 +111,17 @@ class Runner:
         except MemoryError:
             return {"unreadable": "the notebook is too large to be read; clear the outputs and hand in again"}
 
-    def _run(self, op: str, name: str, source: str, limit: float, seed: int) -> dict:
+    def _run(self, op: str, name: str, source, limit: float, seed: int) -> dict:
         changed = self.parts.originals.repair("builtins")  # all that follows needs them, and Python's own modules
-        _seed(seed)
+        for draw in self.seeds:
+            draw(seed)
         file, error, reset = f"<{op} {name}>", None, []
         namespace, inference = self.namespace, None
         if op != "code":
             reset = self.parts.state.restore(self.modes)
             inference = self._outside_inference(reset)
-            changed += self._repaired(op)
+            changed += [] if self.sound else self._repaired(op)
+        self.sound = False
         if op == "test":
             namespace = self._for_test()
         before = set(self.namespace)
@@ -140,16 +145,18 @@ class Runner:
             self._trust(name, before)
         if op == "test":
             changed += self._repaired(op)
+            self.sound = True
         return {**reply, "changed": changed[:20], "reset": reset[:20]}
 
-    def _execute(self, op: str, file: str, source: str, namespace: dict) -> None:
-        if op == "test":
-            code = self.parts.values.compile_test(source, file, ALLOW_AWAIT)
+    def _execute(self, op: str, file: str, source, namespace: dict) -> None:
+        if op == "test":  # compiled by the warden, unless it is no Python
+            code = self.parts.values.compile_test(source, file) if type(source) is str else source
         else:
-            source = self.parts.frontend.transformed(source)
-            linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)  # inspect.getsource
             flags = ALLOW_AWAIT | (self.flags if op == "code" else 0)
-            code = compile(source, file, "exec", flags=flags, dont_inherit=True)
+            try:  # what is Python as it stands, IPython leaves as it stands
+                code = self._compiled(source, file, flags)
+            except SyntaxError:
+                code = self._compiled(self.parts.frontend.transformed(source), file, flags)
             if op == "code":
                 self.flags |= code.co_flags & FUTURE  # as a kernel keeps them for the next cell
         if code.co_flags & 0x80:  # CO_COROUTINE: the cell awaits
@@ -158,6 +165,11 @@ class Runner:
             asyncio.run(eval(code, namespace))
         else:
             exec(code, namespace)
+
+    @staticmethod
+    def _compiled(source: str, file: str, flags: int) -> types.CodeType:
+        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)  # for inspect.getsource
+        return compile(source, file, "exec", flags=flags, dont_inherit=True)
 
     # --- what tests rely on ---
 
@@ -244,9 +256,3 @@ def _limit_resources(limits: dict) -> None:
         if hard != resource.RLIM_INFINITY:
             value = hard if value == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (value, value))
-
-
-def _seed(seed: int) -> None:
-    random.seed(seed)
-    sys.modules["numpy"].random.seed(seed)
-    sys.modules["torch"].manual_seed(seed)

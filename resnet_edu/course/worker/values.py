@@ -90,8 +90,9 @@ def _operand(node: ast.expr) -> ast.expr:
     return _call(PLAIN, node) if isinstance(node, ast.Name) else node
 
 
-def compile_test(source: str, file: str, flags: int):
+def compile_test(source: str, file: str):
     """Return a test's code with guards around its values."""
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     tree = compile(source, file, "exec", flags=flags | ast.PyCF_ONLY_AST, dont_inherit=True)
     return compile(ast.fix_missing_locations(_Guards().visit(tree)), file, "exec", flags=flags, dont_inherit=True)
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import sys
 import types
-from operator import attrgetter, is_
+from operator import attrgetter, is_, itemgetter
 from sys import _getframe
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
@@ -36,16 +36,22 @@ KINDS = {
     "socket.connect": "uses the network", "socket.bind": "uses the network", "socket.sendto": "uses the network",
     "socket.getaddrinfo": "uses the network", "socket.gethostbyname": "uses the network",
     "resource.setrlimit": "changes limits", "resource.prlimit": "changes limits",
-    "sys.addaudithook": "adds an audit hook", "mmap.__new__": None,
+    "sys.addaudithook": "adds an audit hook",
 }  # fmt: skip
+CHANGES = ("object.__setattr__", "object.__delattr__")
+OPENS = ("open", "os.listdir", "os.scandir")
+EVENTS = frozenset((*KINDS, *CHANGES, *OPENS, "object.__getattr__", "exec", "compile"))  # and all of ctypes'
 FRAMES = ("tb_frame", "gi_frame", "cr_frame", "ag_frame", "f_code")
 CODE = ("__code__", "gi_code", "cr_code", "ag_code")
 READS = "reads code objects"
 LONGEST = 160
 
 
-def hook(report, folder: str):
-    """Return an audit hook that calls ``report(cell or "", what)`` once for each pair."""
+def hook(report, folder: str, originals):
+    """Return an audit hook that calls ``report(cell or "", what)`` once for each pair, and what switches it off.
+
+    It also tells ``originals`` when any function's code or defaults change: no other event tells of that.
+    """
     seen, busy = set(), []
     text = str
 
@@ -57,9 +63,9 @@ def hook(report, folder: str):
         if event == "object.__getattr__":
             name = arguments[1]
             return KINDS["sys._getframe"] if name in FRAMES else READS if name in CODE else None
-        if event in ("object.__setattr__", "object.__delattr__"):
+        if event in CHANGES:
             return "changes the code of a function" if arguments[1] in CODE else None
-        if event in ("open", "os.listdir", "os.scandir"):
+        if event in OPENS:
             return opened(arguments[0])
         if event in ("exec", "compile"):
             return forged(event, arguments)
@@ -95,6 +101,10 @@ def hook(report, folder: str):
         return ""
 
     def audit(event, arguments):
+        if event not in EVENTS and not event.startswith("ctypes."):
+            return
+        if event in CHANGES and arguments[1] in MEANINGS:
+            originals.touched = True
         if busy:
             return
         busy.append(True)
@@ -143,9 +153,10 @@ class Originals:
     """What modules, classes and functions were before any answer ran."""
 
     def __init__(self):
-        self.spaces = {}  # label -> (owner, {name: value}, all names of a class)
+        self.spaces = {}  # label -> (owner, {name: value}, what gets all these at once, all names of a class)
         self.labels, self.functions = [], []
         self.meanings = {name: [] for name in MEANINGS}  # of each function, in the order of ``functions``
+        self.touched = False  # whether the meaning of some function has changed: the audit hook says so
         self._known = set()
 
     def add_module(self, module, label: str) -> None:
@@ -155,7 +166,11 @@ class Originals:
             if callable(value) or isinstance(value, types.ModuleType):
                 kept[name] = value
                 self.add(value, f"{label}.{name}", label.partition(".")[0])
-        self.spaces[label] = (module, kept, None)
+        self._keep(label, module, kept, None)
+
+    def _keep(self, label: str, owner, kept: dict, names: frozenset | None) -> None:
+        if kept:
+            self.spaces[label] = (owner, kept, itemgetter(*kept, *list(kept)[:1]), names)  # two at least: a tuple
 
     def add(self, value, label: str, root: str) -> None:
         """Remember a function's code, or a class's methods."""
@@ -171,7 +186,7 @@ class Originals:
             if isinstance(module, str) and module.partition(".")[0] == root and value.__flags__ & 1 << 9:
                 self._known.add(id(value))
                 kept = {name: each for name, each in vars(value).items() if _is_meaning(name, each)}
-                self.spaces[label] = (value, kept, frozenset(vars(value)))
+                self._keep(label, value, kept, frozenset(vars(value)))
                 for name, each in kept.items():
                     inner = getattr(each, "__func__", each)
                     if isinstance(inner, types.FunctionType):
@@ -190,19 +205,30 @@ class Originals:
         """
         changed = []
         for label in self.spaces if only is None else (only,):
-            owner, kept, names = self.spaces[label]
+            owner, kept, get, names = self.spaces[label]
             now = vars(owner)
-            if not all(map(is_, map(now.get, kept), kept.values())):
+            try:
+                same = all(map(is_, kept.values(), get(now)))
+            except KeyError:
+                same = False
+            if not same:
                 changed += self._put_back(label, owner, kept, names is not None)
             if names is not None and not names.issuperset(now):
                 changed += self._strip(label, owner, names)
-        for name, values in self.meanings.items() if only is None else ():
+        if self.touched and only is None:
+            self.touched = False
+            changed += self._meanings_put_back()
+        return list(dict.fromkeys(changed))
+
+    def _meanings_put_back(self) -> list[str]:
+        changed = []
+        for name, values in self.meanings.items():
             if not all(map(is_, map(attrgetter(name), self.functions), values)):
                 for label, function, value in zip(self.labels, self.functions, values, strict=True):
                     if getattr(function, name) is not value:
                         changed.append(label)
                         setattr(function, name, value)
-        return list(dict.fromkeys(changed))
+        return changed
 
     @staticmethod
     def _put_back(label: str, owner, kept: dict, is_class: bool) -> list[str]:

@@ -1,4 +1,4 @@
-// What stands behind the last block: a classifier with its cross-entropy, or a mean-squared error.
+// What stands behind the last block: a classifier with its cross-entropy, a mean-squared error, or a gradient as given.
 
 /** Global average pooling, the linear layer, softmax and the mean cross-entropy; `twice` has one softmax too many. */
 export function classifier(builder, x, classes, twice = false) {
@@ -89,6 +89,19 @@ export function regression(x) {
     },
     backward() {
       for (let n = 0; n < x.count; n++) x.grad[n] = (2 * (x.data[n] - wanted[n])) / power;
+      x.filled = true;
+    },
+  };
+}
+
+/** The sum of what comes out times fixed numbers (`wanted`), which are the gradient that is sent back. */
+export function projection(x) {
+  const wanted = new Float32Array(x.count);
+  return {
+    wanted,
+    forward: () => ({ loss: wanted.reduce((sum, value, n) => sum + value * x.data[n], 0), wrong: 0 }),
+    backward() {
+      x.grad.set(wanted);
       x.filled = true;
     },
   };

@@ -240,10 +240,11 @@ export const hasFused = () => WebAssembly.validate(assemble({ probe: define(0, (
  * Return memory for `floats` numbers and the kernels that work on it: `convolutions`, one for each of `shapes`
  * ({ inputs, outputs, sizeIn, sizeOut, batch, k, stride }) with `forward(x, w, y, bias)`, `inputGradient(dy, w, dx,
  * accumulate)` and `weightGradient(x, dy, dw)`, and the passes of this file by name. `simd` false asks for plain
- * JavaScript, `fused` false for no multiply-add in one step.
+ * JavaScript, as does a batch that is no multiple of 8; `fused` false for no multiply-add in one step.
  */
 export function makeKernels(floats, shapes, { simd = true, fused = true } = {}) {
   let made = null;
+  simd &&= shapes.every(({ batch }) => batch % 8 === 0); // the kernels take two vectors of four at a time
   try {
     const memory = simd && new WebAssembly.Memory({ initial: Math.ceil(floats / 16384) }); // pages of 64 KiB
     fused &&= simd && hasFused();

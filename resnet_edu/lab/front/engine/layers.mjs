@@ -160,27 +160,46 @@ export function normalisation(builder, name, x, active) {
   return y;
 }
 
-/** Option A of He et al. 2015, section 3.3: every stride-th pixel, new channels zero, half of them on each side. */
-export function padding(builder, x, channels, stride) {
+/** Pixels at other places: `from(channel, row, column)` is the pixel of `x` that stands there in `y`, -1 where zeros do. */
+function rearrangement(builder, x, channels, size, from) {
   const { batch } = builder;
-  const y = builder.tensor(channels, Math.ceil(x.size / stride));
-  const first = (channels - x.channels) >> 1;
+  const y = builder.tensor(channels, size);
   const each = (copy) => {
-    for (let c = 0; c < x.channels; c++) for (let row = 0; row < y.size; row++) for (let column = 0; column < y.size; column++) {
-      const from = ((c * x.size + row * stride) * x.size + column * stride) * batch;
-      copy(from, (((c + first) * y.size + row) * y.size + column) * batch);
+    for (let c = 0; c < channels; c++) for (let row = 0; row < size; row++) for (let column = 0; column < size; column++) {
+      const pixel = from(c, row, column);
+      if (pixel >= 0) copy(pixel * batch, ((c * size + row) * size + column) * batch);
     }
   };
   return builder.operation({
     y,
-    forward: () => each((from, to) => y.data.set(x.data.subarray(from, from + batch), to)),
+    forward: () => each((place, to) => y.data.set(x.data.subarray(place, place + batch), to)),
     backward() {
+      if (!x.hasGradient) return;
       if (!reach(x)) x.grad.fill(0);
-      each((from, to) => {
-        for (let n = 0; n < batch; n++) x.grad[from + n] += y.grad[to + n];
+      each((place, to) => {
+        for (let n = 0; n < batch; n++) x.grad[place + n] += y.grad[to + n];
       });
     },
   });
+}
+
+/** Option A of He et al. 2015, section 3.3: every stride-th pixel, new channels zero, half of them on each side. */
+export function padding(builder, x, channels, stride) {
+  const first = (channels - x.channels) >> 1;
+  const inside = (c) => c >= first && c < first + x.channels;
+  return rearrangement(builder, x, channels, Math.ceil(x.size / stride), (c, row, column) =>
+    (inside(c) ? ((c - first) * x.size + row * stride) * x.size + column * stride : -1));
+}
+
+/** Circular padding: a map that goes on at its other side, by one pixel all round. */
+export function wrapping(builder, x) {
+  const around = (place) => (place + x.size - 1) % x.size;
+  return rearrangement(builder, x, x.channels, x.size + 2, (c, row, column) => (c * x.size + around(row)) * x.size + around(column));
+}
+
+/** A map without the pixel all round it. */
+export function cropping(builder, x) {
+  return rearrangement(builder, x, x.channels, x.size - 2, (c, row, column) => (c * x.size + row + 1) * x.size + column + 1);
 }
 
 /** The addition that ends a block, and a ReLU behind it where `active`; `gains()` returns the factors of both sides. */

@@ -2,14 +2,20 @@
 // resnet_edu.networks.cifar_resnet, in the same order and with the same starting distributions.
 // A network is a list of operations on tensors (C, H, W, N) that is built once and run many times.
 
-import { classifier, regression } from "./heads.mjs";
-import { addition, convolution, makeBuilder, normalisation, padding, rectifier, runBackward, runForward } from "./layers.mjs";
+import { classifier, projection, regression } from "./heads.mjs";
+import { addition, convolution, cropping, makeBuilder, normalisation, padding, rectifier, runBackward, runForward, wrapping } from "./layers.mjs";
 import { generator } from "./random.mjs";
 
 /** Settings that a run may leave out (resnet_edu/lab/__init__.py lists the others). */
 const SETTINGS = {
   branch_gain: 1, shortcut_gain: 1, weight_scale: 1, last_scale: 1, frozen: [], moving_statistics: false,
-  task: "classify", blocks: 3, target: "stay", bug: "none",
+  task: "classify", blocks: 3, target: "stay", border: "circular", bug: "none",
+};
+
+/** Where the outer normalisation and the outer ReLU of a block stand: in its branch first or last, or behind the addition. */
+export const ORDERS = { // He et al. 2016, Fig. 4
+  post: ["last", "behind"], pre: ["first", "first"], "relu-only-pre": ["last", "first"],
+  "bn-after-addition": ["behind", "behind"], "relu-before-addition": ["last", "last"],
 };
 
 /** Bugs of public code, each in a network that runs: the exhibits of the chapter on myths and bugs. */
@@ -23,7 +29,8 @@ function addBlock(parts, x, channels, stride, isFirst) {
   const { builder, config, norm, conv, blocks, layers } = parts;
   const { operations } = builder;
   const { shortcut, activation, width, bug } = config;
-  const pre = activation === "pre";
+  const [normal, rectified] = ORDERS[activation];
+  const [pre, starts] = [normal === "first", rectified === "first"];
   const number = blocks.length + 1;
   const block = {
     number, x, connected: shortcut !== "none", branchGain: config.branch_gain, shortcutGain: config.shortcut_gain,
@@ -33,28 +40,29 @@ function addBlock(parts, x, channels, stride, isFirst) {
   const restrict = (start, index) => {
     for (const step of operations.slice(start)) step.active = () => gainsOf(block)[index] !== 0;
   };
-  // Pre-activation: He et al. 2016, Fig. 4e; a projection shares the block's activation.
-  const activated = pre && !isFirst ? norm(named("bn1"), x, true) : x;
+  // What stands first is shared by a projection; in the first block it stands in the stem (He et al. 2016, appendix).
+  const activated = !starts || isFirst ? x : pre ? norm(named("bn1"), x, true) : rectifier(builder, x);
   const projects = shortcut === "C" || (shortcut === "B" && !(stride === 1 && x.channels === channels));
   if (!projects) restrict(block.from, 0);
   let start = operations.length;
   const one = conv(named("conv1"), activated, channels, 3, stride);
   const middle = norm(named(pre ? "bn2" : "bn1"), one.y, true);
   const two = conv(named("conv2"), middle, channels, 3, 1);
-  const branch = pre ? two.y : norm(named("bn2"), two.y, bug === "relu before addition");
+  const branch = normal === "last" ? norm(named("bn2"), two.y, rectified === "last" || bug === "relu before addition") : two.y;
   restrict(start, 0);
   start = operations.length;
   const keeps = stride === 1 && x.channels === channels;
   let side = x;
   if (projects) {
-    const { y } = conv(named("downsample.0"), pre ? activated : x, channels, 1, stride);
+    const { y } = conv(named("downsample.0"), activated, channels, 1, stride);
     side = pre || bug === "bare projection" ? y : norm(named("downsample.1"), y, false);
   } else if (!keeps) side = padding(builder, x, channels, stride);
   restrict(start, 1);
   layers.push(one.weight, two.weight);
-  parts.responses.push(middle, branch);
   parts.outputs.push(one.y, two.y);
-  const y = addition(builder, branch, side, () => gainsOf(block), !pre);
+  const sum = addition(builder, branch, side, () => gainsOf(block), activation === "post");
+  const y = normal === "behind" ? norm(named("bn_sum"), sum, true) : sum;
+  parts.behind.push(middle, y);
   blocks.push(Object.assign(block, { branch, side, projects, keeps, y, to: operations.length, gains: () => gainsOf(block) }));
   return y;
 }
@@ -62,17 +70,17 @@ function addBlock(parts, x, channels, stride, isFirst) {
 /** The stem, three stages of blocks and the classifier. */
 function addClassifier(parts, size, classes) {
   const { builder, config, norm, conv } = parts;
-  const [pre, count, bug] = [config.activation === "pre", (config.depth - 2) / 6, config.bug];
+  const [[normal, rectified], count, bug] = [ORDERS[config.activation], (config.depth - 2) / 6, config.bug];
   const images = builder.tensor(1, size, false);
   const stem = conv("conv1", images, config.width, 3, 1);
   parts.layers.push(stem.weight);
   let x = norm("bn1", stem.y, true);
   parts.outputs.push(stem.y);
-  parts.responses.push(x);
+  parts.behind.push(x);
   for (let stage = 0; stage < 3; stage++) for (let index = 0; index < count; index++) {
     x = addBlock(parts, x, config.width << stage, !index && Boolean(stage) !== (bug === "early stride") ? 2 : 1, !stage && !index);
   }
-  if (pre && bug !== "no last norm") x = norm("bn_last", x, true);
+  if (rectified === "first" && bug !== "no last norm") x = normal === "first" ? norm("bn_last", x, true) : rectifier(builder, x);
   const head = classifier(builder, x, classes, bug === "softmax twice");
   parts.layers.push(head.weight);
   return { images, head };
@@ -85,6 +93,24 @@ function addStack(parts) {
   let x = images;
   for (let index = 0; index < config.blocks; index++) x = addBlock(parts, x, config.width, 1, !index);
   return { images, head: regression(x) };
+}
+
+/** A plain chain of `depth` convolutions of one width, each with its normalisation and ReLU; `border` is how maps are padded. */
+function addChain(parts) {
+  const { builder, config, norm, conv } = parts;
+  if (!["circular", "zeros"].includes(config.border)) throw new Error(`border must be "circular" or "zeros", got ${JSON.stringify(config.border)}`);
+  const images = builder.tensor(config.width, config.size ?? 8, false);
+  let x = images;
+  for (let n = 1; n <= config.depth; n++) {
+    const closed = config.border === "circular";
+    const { y, weight } = conv(`conv${n}`, closed ? wrapping(builder, x) : x, config.width, 3, 1);
+    const output = closed ? cropping(builder, y) : y;
+    x = norm(`bn${n}`, output, true);
+    parts.layers.push(weight);
+    parts.outputs.push(output);
+    parts.behind.push(x);
+  }
+  return { images, head: projection(x) };
 }
 
 /** Weights of a twin are equal whatever its shortcuts: projections draw from a stream of their own. */
@@ -102,7 +128,7 @@ function drawWeights(parameters, { seed, weight_scale: scale }) {
 
 /** Multiply what ends each branch: its last normalisation, or its last convolution where none follows. */
 function scaleLast(net, { last_scale: scale, normalization, activation }) {
-  const named = normalization === "batch" && activation !== "pre" ? "bn2" : "conv2";
+  const named = normalization === "batch" && ORDERS[activation][0] === "last" ? "bn2" : "conv2";
   const last = new RegExp(`^block\\d+\\.${named}\\.weight$`);
   for (const { name, data } of net.parameters) if (last.test(name)) data.forEach((value, n) => { data[n] = scale * value; });
 }
@@ -133,28 +159,31 @@ function update(builder, config, rates) {
  * `images` is the input (size, size, N), `labels` (N) its classes; `forward(training)` returns the mean
  * cross-entropy and the number of wrong answers, `backward()` fills the gradients, `update()` is one step of SGD.
  * `layers` are the weighted layers that He et al. count, input first (no projections), as their weights; `outputs`
- * and `responses` are the convolutions' outputs before and behind normalisation (and ReLU); `blocks` are the residual
- * blocks, each with `connected`, `branchGain` and `shortcutGain`, which may change between any two steps.
+ * are the convolutions' outputs, `behind` what becomes of each before the next one reads it (behind normalisation and
+ * ReLU, or the block's addition); `blocks` are the residual blocks, each with `connected`, `branchGain` and
+ * `shortcutGain`, which may change between any two steps.
  * With `task: "stack"`: blocks of one width with a squared error; `images` is (C, size, size, N), `wanted` the target.
+ * With `task: "chain"`: convolutions without blocks; `wanted` is the gradient that is sent back from their end.
  */
 export function buildNet(given, { size = 8, classes = 10, ...options } = {}) {
   const config = { ...SETTINGS, switches: [], ...given };
   if (!BUGS.includes(config.bug)) throw new Error(`bug must be one of ${BUGS.join(", ")}, got ${JSON.stringify(config.bug)}`);
   const builder = makeBuilder(config.batch_size, options);
   const normalized = config.normalization === "batch";
-  const parts = { builder, config, layers: [], blocks: [], outputs: [], responses: [] };
+  const parts = { builder, config, layers: [], blocks: [], outputs: [], behind: [] };
   parts.norm = (name, x, active) => {
     if (normalized) return normalisation(builder, name, x, active);
     return active ? rectifier(builder, x) : x;
   };
   parts.conv = (name, x, channels, k, stride) => convolution(builder, name, x, channels, k, stride, !normalized);
-  const { images, head } = config.task === "stack" ? addStack(parts) : addClassifier(parts, size, classes);
+  if (!Object.hasOwn(ORDERS, config.activation)) throw new Error(`activation must be one of ${Object.keys(ORDERS).join(", ")}, got ${config.activation}`);
+  const { images, head } = { stack: addStack, chain: addChain }[config.task]?.(parts) ?? addClassifier(parts, size, classes);
   const rates = builder.numbers(3);
   builder.finish();
   const { operations, tensors, parameters, statistics, kernels } = builder;
   const net = {
     config, images, head, labels: head.labels, wanted: head.wanted, layers: parts.layers, blocks: parts.blocks,
-    outputs: parts.outputs, responses: parts.responses, parameters, statistics, operations, tensors, batch: config.batch_size,
+    outputs: parts.outputs, behind: parts.behind, parameters, statistics, operations, tensors, batch: config.batch_size,
     kernels: kernels.name, fused: kernels.fused,
     forward(training, valid = config.batch_size) {
       runForward(operations, training);

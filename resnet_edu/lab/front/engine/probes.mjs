@@ -1,33 +1,34 @@
 // Measurements on a network that stays as it is: sizes forwards and backwards, Jacobians, what each block adds.
 // Generators: they yield { done, total, part } now and then, so that a Worker can report and stop, and return the answer.
 
-import { showImages, showOne } from "./data.mjs";
+import { showOne } from "./data.mjs";
 import { runBackward, runForward } from "./layers.mjs";
 import { singularValues } from "./singular.mjs";
 import { moments, norm, responseOf, size } from "./sizes.mjs";
 import { rememberStatistics } from "./surgery.mjs";
 import { within } from "./training.mjs";
 
-/** Sizes of activations, gradients and weights for one batch (the question `sizes`; its text says what is what). */
-export function sizes(net, data, indices, training = true) {
-  showImages(net, data, indices);
+/** Sizes of activations, gradients and weights for what `net` is shown (the question `sizes`; its text says what is what). */
+export function sizes(net, training = true) {
   const back = rememberStatistics(net);
   const { loss } = net.forward(training);
   net.backward();
   back();
   const gradient = (tensor) => (tensor.filled ? norm(tensor.grad) : 0);
-  const behind = [net.responses[0], ...net.blocks.flatMap(({ y }, index) => [net.responses[2 * index + 1], y])];
   const weights = (layer) => ({ weight: norm(layer.data), weight_gradient: norm(layer.grad) });
   const layers = net.outputs.map((output, index) => ({
-    name: net.layers[index].name.replace(".weight", ""), kind: "convolution",
-    response: responseOf(output), activation: size(behind[index].data), gradient: gradient(output), ...weights(net.layers[index]),
+    name: net.layers[index].name.replace(".weight", ""), kind: "convolution", response: responseOf(output),
+    activation: size(net.behind[index].data), activation_gradient: gradient(net.behind[index]), gradient: gradient(output),
+    ...weights(net.layers[index]),
   }));
   const { logits, slope, weight } = net.head;
-  const spread = moments(logits);
-  layers.push({
-    name: "fc", kind: "linear", response: Math.sqrt(Math.max(0, spread.square - spread.mean ** 2)), activation: Math.sqrt(spread.square),
-    gradient: norm(slope), ...weights(weight),
-  });
+  if (logits) {
+    const { mean, square } = moments(logits);
+    layers.push({
+      name: "fc", kind: "linear", response: Math.sqrt(Math.max(0, square - mean ** 2)), activation: Math.sqrt(square),
+      activation_gradient: norm(slope), gradient: norm(slope), ...weights(weight),
+    });
+  }
   const blocks = net.blocks.map((block) => {
     const [ofBranch, ofSide] = block.gains();
     return {
@@ -35,7 +36,7 @@ export function sizes(net, data, indices, training = true) {
       shortcut: ofSide ? size(block.side.data, ofSide) : 0, output: size(block.y.data), gradient: gradient(block.y),
     };
   });
-  return { loss, layers, blocks, features: size(net.head.x.data) };
+  return { loss, layers, blocks, features: net.head.x ? size(net.head.x.data) : null };
 }
 
 /**
@@ -119,14 +120,19 @@ export function* lens(net, data, image) {
   } finally {
     blocks.forEach((block, index) => { block.branchGain = gains[index]; });
   }
-  return { logits, probabilities: logits.map((_, n) => share(logits, n, classes)) };
+  return { logits, probabilities: probabilitiesOf(logits, classes) };
 }
 
-/** One softmax value of rows of `classes` logits. */
-function share(logits, n, classes) {
-  const row = logits.subarray(n - (n % classes), n - (n % classes) + classes);
-  const top = Math.max(...row);
-  return Math.exp(logits[n] - top) / row.reduce((sum, value) => sum + Math.exp(value - top), 0);
+/** The softmax of every row of `classes` logits. */
+export function probabilitiesOf(logits, classes) {
+  const found = new Float32Array(logits.length);
+  for (let from = 0; from < logits.length; from += classes) {
+    const row = logits.subarray(from, from + classes);
+    const top = Math.max(...row);
+    const total = row.reduce((sum, value) => sum + Math.exp(value - top), 0);
+    row.forEach((value, k) => { found[from + k] = Math.exp(value - top) / total; });
+  }
+  return found;
 }
 
 /** The question `maps`: what one image becomes, in the stem and in each block's branch, shortcut and output. */
@@ -138,7 +144,7 @@ export function maps(net, data, image) {
     values: Float32Array.from({ length: channels * side * side }, (_, n) => (factor ? factor * numbers[n * net.batch] : 0)),
   });
   return [
-    take("conv1", net.responses[0]),
+    take("conv1", net.behind[0]),
     ...net.blocks.flatMap((block) => {
       const [ofBranch, ofSide] = block.gains();
       const name = `block${block.number}`;

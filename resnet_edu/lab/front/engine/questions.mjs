@@ -3,8 +3,9 @@
 
 import { showImages, showOne, splitOf } from "./data.mjs";
 import { lossAt, randomDirection } from "./landscape.mjs";
-import { jacobian, lens, maps, sizes, spectra } from "./probes.mjs";
-import { blockOf, newHead, recalibrate, remember, rememberStatistics, scaleFilters, setBlock, swapBlocks } from "./surgery.mjs";
+import { jacobian, lens, maps, probabilitiesOf, sizes, spectra } from "./probes.mjs";
+import { generator } from "./random.mjs";
+import { blockOf, copyInput, newHead, recalibrate, remember, rememberStatistics, scaleFilters, setBlock, swapBlocks } from "./surgery.mjs";
 import { timeBlocks } from "./timing.mjs";
 import { evaluating, within } from "./training.mjs";
 import { packNetwork } from "./weights.mjs";
@@ -69,6 +70,43 @@ function* lesions(run, { fresh = false, ...split }) {
   return { intact, errors };
 }
 
+/** Sub-networks by a coin for each block that is not `spared`; a copy of each answer goes into the vote. */
+function* vote(run, { members = 40, seed = 0, spared = [], fresh = false, ...split }) {
+  const { net } = run;
+  const indices = splitOf(run.data, split);
+  const coin = generator(seed);
+  const free = net.blocks.filter(({ number }) => !spared.includes(number));
+  const cuts = Array.from({ length: members }, () => free.filter(() => coin.uniform() < 0.5).map(({ number }) => number));
+  const gains = net.blocks.map(({ branchGain }) => branchGain);
+  const total = new Float64Array(indices.length * net.head.classes);
+  const [errors, together] = [[], []];
+  for (const [member, cut] of cuts.entries()) {
+    try {
+      for (const number of cut) net.blocks[number - 1].branchGain = 0;
+      const { logits, labels } = yield* within(withFresh(run, fresh, () => predict(run, split)), { done: member, total: members });
+      const answers = probabilitiesOf(logits, net.head.classes);
+      answers.forEach((value, n) => { total[n] += value; });
+      errors.push(errorOf(answers, labels));
+      together.push(errorOf(total, labels));
+    } finally {
+      net.blocks.forEach((block, index) => { block.branchGain = gains[index]; });
+    }
+    yield { done: member + 1, total: members, part: { error: errors[member], together: together[member] } };
+  }
+  return { cuts, errors, together };
+}
+
+/** The share of rows, in percent, whose largest number is not the label's. */
+function errorOf(rows, labels) {
+  const classes = rows.length / labels.length;
+  let wrong = 0;
+  labels.forEach((label, n) => {
+    const row = rows.subarray(n * classes, (n + 1) * classes);
+    wrong += row.indexOf(Math.max(...row)) !== label;
+  });
+  return (100 * wrong) / labels.length;
+}
+
 function* line({ net, data }, { seed = 0, normalization, alphas = evenly(21), ...split }) {
   const points = numbers("alphas", alphas).map((alpha) => [alpha]);
   return yield* lossAt(net, data, splitOf(data, split), [randomDirection(net, seed, normalization)], points);
@@ -81,7 +119,7 @@ function* surface({ net, data }, { seeds = [0, 1], normalization, alphas = evenl
 }
 
 const firstBatch = ({ net, data }) => splitOf(data, { split: "train", images: net.batch });
-const classifierOnly = ["evaluate", "logits", "lesions", "sizes", "jacobian", "spectra", "lens", "maps", "line", "surface", "export", "head", "recalibrate"];
+const classifierOnly = ["evaluate", "logits", "lesions", "vote", "jacobian", "spectra", "lens", "maps", "line", "surface", "export", "head", "recalibrate"];
 
 const answers = {
   describe: (run) => ({
@@ -106,14 +144,19 @@ const answers = {
     return {};
   },
   export: ({ net, step }, { facts = {} }) => packNetwork(net, { step, ...facts }),
-  sizes: (run, { images = firstBatch(run), training = true }) => sizes(run.net, run.data, numbers("images", images), training),
+  copy: ({ net }, { block }) => (copyInput(net, block), {}),
+  sizes(run, { images, training = true }) {
+    if (run.data) showImages(run.net, run.data, numbers("images", images ?? firstBatch(run)));
+    else run.feed();
+    return sizes(run.net, training);
+  },
   maps: ({ net, data }, { image }) => ({ maps: maps(net, data, image) }),
 };
 
 const studies = {
   evaluate: (run, { fresh, ...split }) => withFresh(run, fresh, () => evaluating(run.net, run.data, splitOf(run.data, split))),
   logits: (run, { fresh, ...rest }) => withFresh(run, fresh, () => predict(run, rest)),
-  lesions, line, surface,
+  lesions, vote, line, surface,
   jacobian: ({ net, data }, { image, from = 1, to = from }) => {
     const [first, last] = [blockOf(net, from), blockOf(net, to)];
     if (from > to) throw new Error(`from must not lie behind to, got ${from} and ${to}`);
@@ -130,7 +173,8 @@ export function* answer(run, question, settings = {}) {
   }
   if (question === "time") return yield* timeBlocks(settings);
   if (!run) throw new Error("there is no network yet: start a run, or open one");
-  if (run.config.task === "stack" && classifierOnly.includes(question)) throw new Error(`${question} needs a classifier; this is a stack of blocks`);
+  const { task } = run.config;
+  if (task !== "classify" && classifierOnly.includes(question)) throw new Error(`${question} needs a classifier; this is a ${task} of ${task === "chain" ? "convolutions" : "blocks"}`);
   if (Object.hasOwn(answers, question)) return answers[question](run, settings);
   return yield* studies[question](run, settings);
 }

@@ -1,4 +1,5 @@
-// Changes of a network between two steps: blocks off, scaled or swapped, filters scaled, a new head, statistics anew.
+// Changes of a network between two steps: blocks off, scaled or swapped, filters scaled or near the identity, a new head,
+// statistics anew.
 
 import { showImages } from "./data.mjs";
 import { generator } from "./random.mjs";
@@ -16,6 +17,21 @@ export function setBlock(block, { branch = block.branchGain, shortcut = block.sh
     if (!Number.isFinite(value)) throw new Error(`${name} must be a number, got ${value}`);
   }
   Object.assign(block, { branchGain: branch, shortcutGain: shortcut, connected: Boolean(connected) });
+}
+
+/**
+ * Let both convolutions of a block's branch pass their input on (He et al. 2015, section 1): where nothing normalises and
+ * the input has no negative numbers, F(x) = x, and with a branch of -1 the block passes nothing.
+ */
+export function copyInput(net, number) {
+  const block = blockOf(net, number);
+  if (!block.keeps) throw new Error(`block ${number} changes the shape, so its branch cannot copy its input; choose a block that keeps it`);
+  for (const { name, k, inputs, channels, data } of net.parameters) {
+    if (!name.startsWith(`block${number}.conv`)) continue;
+    data.fill(0);
+    const middle = (k * k - 1) / 2; // taps in the order of (k, k, C_in, C_out); a bias has none
+    for (let c = 0; k && c < channels; c++) data[(middle * inputs + c) * channels + c] = 1;
+  }
 }
 
 /** What belongs to a block, by its name inside it. */
@@ -51,6 +67,20 @@ export function swapBlocks(net, first, second) {
 export function scaleFilters(net, factor) {
   if (!Number.isFinite(factor)) throw new Error(`factor must be a number, got ${factor}`);
   for (const { k, data, count } of net.parameters) if (k) for (let n = 0; n < count; n++) data[n] *= factor;
+}
+
+/**
+ * Make each convolution of the blocks that keeps the shape the identity plus `noise` times what it was
+ * (resnet_edu.networks.start_near_identity).
+ */
+export function startNearIdentity(net, noise) {
+  if (!(Number.isFinite(noise) && noise >= 0)) throw new Error(`identity_start must be a number of at least 0 (0.1: a tenth of the noise), got ${noise}`);
+  for (const { name, k, inputs, channels, data } of net.parameters) {
+    if (!name.startsWith("block") || !(k > 1) || inputs !== channels) continue;
+    for (let n = 0; n < data.length; n++) data[n] *= noise;
+    const middle = ((k * k - 1) / 2) * channels * channels; // weights are (k, k, C_in, C_out)
+    for (let c = 0; c < channels; c++) data[middle + c * (channels + 1)] += 1;
+  }
 }
 
 /** Draw the linear layer anew, as PyTorch's nn.Linear starts. */

@@ -4,7 +4,7 @@ import { selectDigits, showImages } from "./data.mjs";
 import { buildNet } from "./net.mjs";
 import { generator, shuffle } from "./random.mjs";
 import { norm, responseOf } from "./sizes.mjs";
-import { newHead } from "./surgery.mjs";
+import { newHead, startNearIdentity } from "./surgery.mjs";
 import { fillNetwork, readNetwork } from "./weights.mjs";
 
 /** Mean loss and error in percent over images of the data, in evaluation mode; a generator that yields now and then. */
@@ -73,6 +73,19 @@ function mapSource(net, config) {
   };
 }
 
+/** Scale the whole gradient down to the norm `limit`, if it is above (torch.nn.utils.clip_grad_norm_). */
+function clipGradient(parameters, limit) {
+  const trained = parameters.filter(({ frozen }) => !frozen);
+  const factor = limit / (Math.sqrt(trained.reduce((sum, { grad }) => sum + norm(grad) ** 2, 0)) + 1e-6);
+  if (factor < 1) for (const { grad } of trained) for (let n = 0; n < grad.length; n++) grad[n] *= factor;
+}
+
+/** Noise for a chain, the same each time: what enters, and the gradient that is sent back. */
+const noiseSource = (net, { seed }) => () => {
+  const random = generator(seed + 1);
+  for (const numbers of [net.images.data, net.wanted]) numbers.forEach((_, n) => { numbers[n] = random.normal(); });
+};
+
 /**
  * Begin a run. `config.switches` lists [step, block, connected]: what holds from the step after `step` on. With `file` (a
  * stored network) it goes on from those weights, with a new linear layer where `config.head` is "new".
@@ -82,13 +95,15 @@ export function startTraining(given, digits, { file, ...options } = {}) {
   const net = buildNet({ ...given, ...read?.settings }, options);
   const { config } = net;
   if (read) fillNetwork(net, read);
+  else if (config.identity_start !== undefined) startNearIdentity(net, config.identity_start);
   if (read && config.head === "new") newHead(net, config.seed);
-  const classifies = config.task !== "stack";
+  const classifies = config.task === "classify";
   const data = classifies ? selectDigits(digits, config.data ?? {}) : null;
-  const nextBatch = classifies ? imageSource(net, data, config) : mapSource(net, config);
+  const source = { stack: mapSource, chain: noiseSource }[config.task];
+  const nextBatch = classifies ? imageSource(net, data, config) : source(net, config);
   let step = 0;
   return {
-    net, data, config,
+    net, data, config, feed: nextBatch,
     get step() { return step; },
     /** Train on one batch; return the frame (resnet_edu/lab/__init__.py says what is in it). */
     next() {
@@ -104,6 +119,7 @@ export function startTraining(given, digits, { file, ...options } = {}) {
         responses: net.blocks.map(({ branch }) => responseOf(branch)),
       };
       if (!Number.isFinite(loss)) return frame;
+      if (config.clip_norm) clipGradient(net.parameters, config.clip_norm);
       net.update();
       if (classifies && (step % config.test_every === 0 || step === config.steps)) {
         const { loss: test_loss, error: test_error } = finish(evaluating(net, data, data.test));

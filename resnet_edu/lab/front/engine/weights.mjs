@@ -1,6 +1,8 @@
 // Networks as files, out and in: safetensors (https://github.com/huggingface/safetensors, "Format"), with the names and
 // layouts of the PyTorch network, so that resnet_edu.lab.load_network and any other reader can open them.
 
+import { ORDERS } from "./net.mjs";
+
 const LIMIT = 64e6; // bytes; the largest network of the lab has 0.2 MB
 const VERSION = 1;
 const ARCHITECTURE = ["depth", "shortcut", "normalization", "activation", "width"];
@@ -44,7 +46,7 @@ function entries(net) {
 /** Return a network as a file (an ArrayBuffer); `facts` go into its header: name, date, errors, versions … */
 export function packNetwork(net, facts = {}) {
   if (net.config.bug !== "none") throw new Error("a network with a planted bug cannot be stored: it would load as another one");
-  if (net.config.task === "stack") throw new Error("a stack of blocks cannot be stored: it is no classifier; train a network of the lab");
+  if (net.config.task !== "classify") throw new Error(`a ${net.config.task} cannot be stored: it is no classifier; train a network of the lab`);
   const blocks = net.blocks.map(({ connected, branchGain, shortcutGain }) => ({ connected, branch: branchGain, shortcut: shortcutGain }));
   const about = { version: VERSION, ...facts, config: net.config, blocks };
   const header = { __metadata__: { format: "pt", resnet_edu: JSON.stringify(about) } };
@@ -93,7 +95,7 @@ function checkSettings({ config, blocks }) {
   };
   one("shortcut", ["A", "B", "C", "none"]);
   one("normalization", ["batch", "none"]);
-  one("activation", ["post", "pre"]);
+  one("activation", Object.keys(ORDERS));
   one("depth", Array.from({ length: 33 }, (_, n) => 6 * n + 8));
   one("width", [4, 8, 16, 32]);
   const sound = (block) => typeof block?.connected === "boolean" && Number.isFinite(block.branch) && Number.isFinite(block.shortcut);

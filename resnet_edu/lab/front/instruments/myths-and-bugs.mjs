@@ -19,7 +19,7 @@ const SUSPECTS = {
   "bare projection": { fits: ({ activation, shortcut }) => activation === "post" && shortcut === "B", name: "No batch norm behind the projections", exhibit: 5, why: "Sizes: at blocks 4 and 7 the shortcut is as large as its input happens to be; behind a batch norm it starts near 1." },
   "no last norm": { fits: ({ activation }) => activation === "pre", name: "The last batch norm and ReLU are missing", exhibit: 6, why: "Sizes: what reaches the pooling is the last sum as it is, louder than where a batch norm stands before it." },
   "softmax twice": { fits: () => true, name: "A softmax before the cross-entropy", exhibit: 13, why: "Loss: it never falls below 1.461, the least that probabilities as logits allow, although the error falls." },
-  "no eval": { fits: () => true, name: "eval() was forgotten when testing", exhibit: 10, why: "Orders: the same test images, sorted by class, give another error, for batch norm judges each by its company." },
+  "no eval": { fits: () => true, name: "eval was forgotten when testing", exhibit: 10, why: "Orders: the same test images, sorted by class, give another error, for batch norm judges each by its company." },
 };
 const PLANS = [{ shortcut: "A", activation: "post" }, { shortcut: "B", activation: "post" }, { shortcut: "A", activation: "pre" }];
 const PROBES = {

@@ -11,7 +11,7 @@ import { OwnNetworks } from "../parts/own.mjs";
 import { unpackAll } from "../parts/record.mjs";
 import { sayRange } from "../parts/seeds.mjs";
 import { numberSetting } from "../parts/settings.mjs";
-import { origin } from "../parts/source-line.mjs";
+import { BEFORE, origin, timeLeft } from "../parts/source-line.mjs";
 import { errorTable, folded } from "../parts/table.mjs";
 import { html, onHide, show } from "../parts/ui.mjs";
 
@@ -120,9 +120,10 @@ class Race {
   source() {
     const { lanes, running } = this.race;
     const run = lanes[1].at(-1);
-    if (this.messages.note || !run) return this.messages.note || "Press Train: it takes a few seconds.";
+    if (this.messages.note || !run) return this.messages.note || BEFORE;
     const [without, with_] = lanes.map((lane) => lane.at(-1)?.speed);
-    const speed = running && without && with_ ? ` ${say(with_)} steps/s with and ${say(without)} without shortcuts, in two Workers.` : "";
+    const [slowest] = lanes.map((lane) => lane.at(-1)).filter((one) => one?.state === "running").sort((a, b) => a.speed - b.speed);
+    const speed = running && without && with_ ? ` ${say(with_)} steps/s with and ${say(without)} without shortcuts, in two Workers; ${timeLeft(slowest)}.` : "";
     return `${origin({ ...run, speed: 0 })}${speed}`;
   }
 

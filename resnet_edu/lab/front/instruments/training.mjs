@@ -13,7 +13,7 @@ import { unpackAll } from "../parts/record.mjs";
 import { runList } from "../parts/run-list.mjs";
 import { Session } from "../parts/session.mjs";
 import { settingFields } from "../parts/settings.mjs";
-import { PLACES, origin } from "../parts/source-line.mjs";
+import { BEFORE, PLACES, origin } from "../parts/source-line.mjs";
 import { openSource } from "../parts/sources.mjs";
 import { colourScale, decades, stripPanel } from "../parts/strip.mjs";
 import { folded, runTables } from "../parts/table.mjs";
@@ -75,8 +75,7 @@ class Training {
 
   showMe(event) {
     this.guess.show();
-    if (!this.session.begin(true)) return;
-    this.messages.announce("Training starts; your guess stays as a dotted line.");
+    if (!this.session.begin(true, null, "Training starts; your guess stays as a dotted line.")) return;
     this.session.changed();
     event.target.closest(".rl").querySelector(".rl-primary").focus();
   }
@@ -87,7 +86,7 @@ class Training {
   }
 
   trainOn({ file }) {
-    if (this.session.begin(true, file)) this.messages.announce("Training goes on from the weights of your network.");
+    this.session.begin(true, file, "Training goes on from the weights of your network.");
     this.session.changed();
   }
 
@@ -146,7 +145,7 @@ class Training {
   summary() {
     const { session, guess, messages } = this;
     const words = guess.active ? `${nameOf(session.config)}.` : session.summary();
-    const from = messages.note || (guess.active ? "" : session.current ? origin(session.current) : "Press Train: it takes a few seconds.");
+    const from = messages.note || (guess.active ? "" : session.current ? origin(session.current) : BEFORE);
     return html`<output class="rl-summary" aria-live="off"><strong>${words}</strong> <span class="rl-soft">${from}</span>${guess.active || !guess.verdict ? "" : html`<span> ${guess.verdict}</span>`}</output>`;
   }
 

@@ -53,7 +53,8 @@ export class Bench {
     if (!this.fits(run.config)) throw new Error(`this instrument cannot use ${nameOf(run.config)}`);
     for (const [name, holder] of this.holders) if (holder.own) this.drop(name);
     const name = `own:${entry.id}`;
-    this.holders.set(name, { ...empty({ name, label: entry.name, config: run.config }), run, own: entry });
+    const config = { ...run.config, switches: [], frozen: [], head: "", data: {} }; // as it is, on upright digits
+    this.holders.set(name, { ...empty({ name, label: entry.name, config }), run, own: entry });
     this.chosen = name;
     this.redraw();
     return this.ready(name);
@@ -127,11 +128,11 @@ export class Bench {
 
   /**
    * Ask the engine that holds a network (`engine/questions.mjs`). "keep" was asked when it became ready, so that "restore"
-   * undoes whatever was done to it.
+   * undoes whatever was done to it. Rejects with an AbortError while there is no network, or when it is trained anew.
    */
   async ask(question, settings = {}, { of = this.chosen, progress, signal } = {}) {
     const holder = this.holders.get(of);
-    if (holder?.state !== "ready") throw new Error(`${holder?.label ?? of} is not trained yet`);
+    if (holder?.state !== "ready") throw new DOMException(`${holder?.label ?? of} is not trained yet`, "AbortError");
     return holder.runner.question(question, settings, { progress, signal });
   }
 

@@ -7,8 +7,9 @@ import { panel } from "./controls.mjs";
 import { power } from "./numbers.mjs";
 import { drawn, html } from "./ui.mjs";
 
-/** "on", "off" or "mixed": how a run is drawn in every view. */
+/** "on", "off" or "mixed": how a run is drawn in every view; `run.style` overrules its shortcuts. */
 export const styleOf = (run, step) => {
+  if (run.style) return run.style;
   const on = connections(run.config, step);
   return !on.some(Boolean) ? "off" : on.every(Boolean) ? "on" : "mixed";
 };
@@ -37,11 +38,11 @@ const smooth = (frames, key) => { // a running mean of the noisy batches, over a
 };
 const testedOf = (run, key) => run.frames.filter((frame) => frame[key] !== undefined).map((frame) => [frame.step, frame[key]]);
 
-const textAt = (x, y, text, anchor = "middle") => `<text x="${x}" y="${y}" dy=".35em" text-anchor="${anchor}">${text}</text>`;
-const lineAt = (kind, x1, x2, y1, y2) => `<line class="rl-${kind}" x1="${x1}" x2="${x2}" y1="${y1}" y2="${y2}"/>`;
-const level = (left, right, y, text) => lineAt("grid", left, right, y, y) + textAt(left - 6, y, text, "end");
-const widthOf = (box) => Math.max(240, box.clientWidth);
-function put(box, width, height, marks) {
+export const textAt = (x, y, text, anchor = "middle") => `<text x="${x}" y="${y}" dy=".35em" text-anchor="${anchor}">${text}</text>`;
+export const lineAt = (kind, x1, x2, y1, y2) => `<line class="rl-${kind}" x1="${x1}" x2="${x2}" y1="${y1}" y2="${y2}"/>`;
+export const level = (left, right, y, text) => lineAt("grid", left, right, y, y) + textAt(left - 6, y, text, "end");
+export const widthOf = (box) => Math.max(240, box.clientWidth);
+export function put(box, width, height, marks) {
   const text = `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" aria-hidden="true">${marks}</svg>`;
   if (box.marks !== text) box.innerHTML = box.marks = text;
 }
@@ -81,9 +82,10 @@ function scales(box, spec) {
 function axes(spec, { left, top, w, h, height, x, y }) {
   let marks = "";
   for (const tick of spec.ticks) marks += level(left, left + w, y(tick), tick);
-  const jump = [10, 20, 50, 100, 200, 500, 1000].find((one) => spec.steps / one <= Math.max(2, w / 60)) ?? 1000;
+  const jump = [10, 20, 50, 100, 200, 500, 1000].find((one) => spec.steps / one <= Math.max(2, w / 60)) ?? spec.steps;
   for (let step = 0; step <= spec.steps; step += jump) marks += textAt(x(step), top + h + 11, step);
-  return marks + textAt(left + w / 2, height - 7, "step") + lineAt("chance", left, left + w, y(spec.chance), y(spec.chance));
+  if (spec.chance !== null) marks += lineAt("chance", left, left + w, y(spec.chance), y(spec.chance));
+  return marks + textAt(left + w / 2, height - 7, "step");
 }
 
 /** One run's curves; the one in front has points. Returns [marks, label or null]. */
@@ -109,14 +111,14 @@ function band(runs, spec, { x, y }) {
 
 /**
  * Draw curves into `box`. `spec`: top (of the y axis), ticks, train and test (keys of a frame), steps (of the x axis),
- * cursor, chance (value of guessing at random), guess ([[step, value], …] or null), bands (lists of runs).
+ * cursor, chance (value of guessing at random, or null), guess ([[step, value], …] or null), bands (lists of runs).
  * Of `runs` the last `fronts` stand in front; values above the axis run along its edge.
  */
 export function drawCurves(box, runs, spec) {
   const place = scales(box, spec);
   const { left, top, w, h, x, y, path } = place;
   let marks = axes(spec, place) + (spec.bands ?? []).map((group) => band(group, spec, place)).join("");
-  const labels = [{ at: Number(y(spec.chance)), text: "chance", front: "" }];
+  const labels = spec.chance === null ? [] : [{ at: Number(y(spec.chance)), text: "chance", front: "" }];
   runs.forEach((run, index) => {
     const [drawing, label] = curves(run, index >= runs.length - (spec.fronts ?? 1) ? " rl-front" : "", spec, place);
     marks += drawing;
@@ -139,29 +141,50 @@ export const LOSS = { top: 3, ticks: [0, 1, 2, 3], train: "loss", test: "test_lo
 export const curvePanels = (words, draw, over = (box) => box) => html`<div class="rl-columns rl-curves">${panel("Error", "in percent", over(chart(`Chart of the error. ${words}`, (box) => draw(box, ERROR))))}
   ${panel("Loss", "cross-entropy in nats", chart("Chart of the loss. The figures are in the tables below.", (box) => draw(box, LOSS)))}</div>`;
 
-/** Draw the response size of every block at `step`, the run in front with points. */
-export function drawResponses(box, runs, step) {
-  const [width, height] = [widthOf(box), 168];
-  const [left, right, top, bottom] = [38, 10, 10, 34];
+/** Scales of a chart of sizes: a place a value, powers of ten. */
+function logScales(box, lines, { height = 168, floor = 0, count = lines[0]?.values.length ?? 27 }) {
+  const width = widthOf(box);
+  const [left, right, top, bottom] = [42, lines.some(({ label }) => label) ? 92 : 10, 10, 34];
   const [w, h] = [width - left - right, height - top - bottom];
-  const rows = runs.map((run) => [run, frameAt(run.frames, step, "responses")?.responses ?? []]).filter(([, values]) => values.length);
-  const blocks = rows.at(-1)?.[1].length || 27;
-  const sizes = rows.flatMap(([, values]) => values.filter((value) => value > 0 && value < Infinity)).map(Math.log10);
+  const sizes = lines.flatMap(({ values }) => Array.from(values).filter((value) => value > floor && value < Infinity)).map(Math.log10);
   const low = Math.floor(Math.min(0, ...sizes)), high = Math.max(low + 1, Math.ceil(Math.max(0, ...sizes)));
-  const x = (index) => (left + ((index + 0.5) / blocks) * w).toFixed(1);
-  const y = (value) => { // what is no number stands on top
+  const y = (value) => { // what is no number stands on top, what is too small at the bottom
     const place = Number.isFinite(value) ? Math.min(high, Math.max(low, Math.log10(value))) : high;
     return (top + h - ((place - low) / (high - low)) * h).toFixed(1);
   };
-  let marks = textAt(left + w / 2, height - 7, "block");
+  return { width, height, left, top, w, h, low, high, count, y, x: (index) => (left + ((index + 0.5) / count) * w).toFixed(1) };
+}
+
+/**
+ * Draw sizes along a network on a logarithmic axis. `lines`: { values, style ("on", "off", "mixed" or ""), front, thin,
+ * dotted, label }, all of one length; `axis` names the places, `options`: height, floor (what is not above it stands at
+ * the bottom), first (number of the first place).
+ */
+export function drawSizes(box, lines, axis, options = {}) {
+  const { width, height, left, top, w, h, low, high, count, x, y } = logScales(box, lines, options);
+  const { first = 1 } = options;
+  let marks = textAt(left + w / 2, height - 7, axis);
   for (let tick = low; tick <= high; tick += Math.ceil((high - low) / 6)) marks += level(left, left + w, y(10 ** tick), power(tick));
-  const jump = blocks > 30 ? 10 : blocks > 12 ? 5 : 1;
-  for (let block = jump; block <= blocks; block += jump) marks += textAt(x(block - 1), top + h + 11, block);
-  rows.filter(([, values]) => values.length === blocks).forEach(([run, values], index, all) => {
-    const front = index === all.length - 1;
-    const points = values.map((value, block) => [x(block), y(value)]);
-    marks += `<g class="rl-run rl-${styleOf(run, step)}${front ? " rl-front" : ""}"><path class="rl-test" d="M${points.map((one) => one.join(" ")).join("L")}"/>`
-      + (front ? points.map(([px, py]) => `<circle cx="${px}" cy="${py}" r="2.6"/>`).join("") : "") + "</g>";
-  });
+  const jump = [1, 2, 5, 10, 20, 50].find((one) => count / one <= Math.max(2, w / 30)) ?? 100;
+  for (let place = Math.ceil(first / jump) * jump; place < first + count; place += jump) marks += textAt(x(place - first), top + h + 11, place);
+  const labels = [];
+  for (const { values, style, front, thin, dotted, label } of lines) {
+    const points = Array.from(values, (value, index) => [x(index), y(value)]); // values may be a typed array
+    const kind = `${front ? " rl-front" : ""}${thin ? " rl-thin" : ""}`;
+    marks += `<g class="rl-run rl-${style}${kind}"><path class="rl-${dotted ? "guess" : "test"}" d="M${points.map((one) => one.join(" ")).join("L")}"/>`
+      + (front && count <= 60 ? points.map(([px, py]) => `<circle cx="${px}" cy="${py}" r="2.6"/>`).join("") : "") + "</g>";
+    if (label) labels.push({ at: Number(y(values.at(-1))), text: label, front: front ? " rl-front" : "" });
+  }
+  spread(labels, top + h);
+  for (const { at, text, front } of labels) marks += `<text class="rl-label${front}" x="${left + w + 6}" y="${at}" dy=".35em">${text}</text>`;
   put(box, width, height, marks);
+}
+
+/** Draw the response size of every block at `step`, the run in front with points. */
+export function drawResponses(box, runs, step) {
+  const rows = runs.map((run) => [run, frameAt(run.frames, step, "responses")?.responses ?? []]);
+  const blocks = rows.findLast(([, values]) => values.length)?.[1].length;
+  const lines = rows.filter(([, values]) => values.length && values.length === blocks).map(([run, values]) => ({ values, style: styleOf(run, step) }));
+  if (lines.length) lines.at(-1).front = true;
+  drawSizes(box, lines, "block");
 }

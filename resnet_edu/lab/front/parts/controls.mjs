@@ -28,6 +28,11 @@ export const scrub = ({ step, last, steps, disabled, move, left }) => html`<labe
   max=${steps} step="1" aria-label="Step shown" aria-valuetext="step ${step} of ${last}" ?disabled=${disabled} ${value(String(step))}
   @input=${({ target }) => move(Number(target.value))} @change=${left}><span class="rl-at">${disabled && !last ? `0 / ${steps}` : `${step} / ${steps}`}</span></label>`;
 
+/** A slider from `low` to `high`; `words` says where it stands, `move` gets the value while it is dragged. */
+export const slider = (label, { low, high, step, now, words, move, disabled = false }) => html`<label class="rl-slider"><span>${label}</span><input type="range"
+  min=${low} max=${high} step=${step} aria-valuetext=${words} ?disabled=${disabled} ${value(String(now))} @input=${({ target }) => move(Number(target.value))}><b
+  aria-hidden="true">${words}</b></label>`;
+
 /** How far something has come, as a share and in words. */
 export const progressBar = (share, words) => html`<span class="rl-progress"><progress max="1" .value=${Math.min(1, share || 0)} aria-label="Progress"></progress><span class="rl-soft">${words}</span></span>`;
 

@@ -66,11 +66,17 @@ export async function trainAll(tools, jobs, { signal, begun, progress, frames, d
   return runs;
 }
 
+/** Whether nothing of a field is left to be done, asked while its `done` is called. */
+export const settled = ({ runs }) => [...runs.values()].every(({ state }) => !["waiting", "running"].includes(state));
+
 /** Trainings behind a button. `runs` holds them by their keys; one that is done is not trained again. */
 export class Field {
-  /** `after` and `done` as in `trainAll`; `keep` stores every network that has learned among the reader's own. */
-  constructor({ tools, messages, redraw, after, done, keep = false }) {
-    Object.assign(this, { tools, messages, redraw, after, done, keep, runs: new Map(), control: null, at: null });
+  /**
+   * `after` and `done` as in `trainAll`; `finished()` follows the end of a press, also a stopped one; `keep` stores every
+   * network that has learned among the reader's own.
+   */
+  constructor({ tools, messages, redraw, after, done, finished, keep = false }) {
+    Object.assign(this, { tools, messages, redraw, after, done, finished, keep, runs: new Map(), control: null, at: null });
   }
 
   get running() {
@@ -100,8 +106,10 @@ export class Field {
       },
     });
     const failed = runs.find(({ state }) => state === "failed");
-    if (this.control === control) this.control = null;
+    if (this.control !== control) return; // it was let go of
+    this.control = null;
     if (failed) this.messages.complain(failed.message);
+    this.finished?.();
     this.redraw();
   }
 

@@ -5,7 +5,7 @@ import { percent } from "./numbers.mjs";
 import { drawn, html } from "./ui.mjs";
 
 const POINTS = 5; // of a guessed curve
-const KEYS = { ArrowUp: 2, ArrowRight: 2, ArrowDown: -2, ArrowLeft: -2, PageUp: 10, PageDown: -10, Home: -100, End: 100 };
+export const KEYS = { ArrowUp: 2, ArrowRight: 2, ArrowDown: -2, ArrowLeft: -2, PageUp: 10, PageDown: -10, Home: -100, End: 100 };
 
 /** `active`: the answer is hidden; `made`: the guess that stays in the chart. `steps()` is the length of a run. */
 export class Guess {

@@ -1,5 +1,7 @@
 // Instruments in a page: each is a box with a figure for those without JavaScript, and its settings as JSON.
 
+import { operated } from "./answers.mjs";
+
 const loading = new Map(); // promises of scripts, by name
 
 /** What the scripts of this version share: `base` is where they lie, `more` instruments need further parts; a `notebook` keeps its address to itself. */
@@ -55,12 +57,30 @@ function excuse(el, error) {
   el.append(words);
 }
 
+const ASKING = ["predict", "recall", "progress"]; // what asks the reader; all others are operated
+const CONTROLS = "button, input, select, summary, canvas, [role]";
+
+/** Remember that an instrument of this chapter was used, at the first press or change. */
+function watch(box, name) {
+  const [, chapter] = /([^/]+)\.html$/.exec(location.pathname) ?? [];
+  if (!chapter || shelf.notebook || ASKING.includes(name)) return;
+  const used = ({ target }) => {
+    if (!target.closest(CONTROLS)) return;
+    box.removeEventListener("click", used);
+    box.removeEventListener("input", used);
+    operated(chapter);
+  };
+  box.addEventListener("click", used);
+  box.addEventListener("input", used);
+}
+
 async function mountOne(el) {
   const box = document.createElement("div");
   try {
     const data = JSON.parse(el.querySelector("script[type='application/json']").textContent);
     el.append(box);
     await mountIn(box, el.dataset.instrument, data, { address: !shelf.notebook });
+    watch(box, el.dataset.instrument);
     const figure = el.querySelector(".resnet-lab-figure");
     if (figure) figure.hidden = true;
   } catch (error) {
@@ -69,10 +89,44 @@ async function mountOne(el) {
   }
 }
 
+const PATIENCE = 4000; // milliseconds for a widget to come
+
+/**
+ * In a notebook a live widget may come in the output below: it is shown alone. Where it does not come (no kernel, not run
+ * since the notebook was opened, an export) the instrument takes its place.
+ */
+function standIn(el) {
+  const here = el.closest(".jp-OutputArea-child, .output_area"); // JupyterLab, Notebook 7 and exports; nbclassic
+  const until = performance.now() + PATIENCE;
+  el.style.display = "none";
+  const look = () => {
+    const below = here?.nextElementSibling;
+    const live = [...(below ?? document).querySelectorAll(".rl, .widget-vbox")].some((one) => !one.closest(".resnet-lab"));
+    const failed = /Error displaying|not found/.test(below?.textContent ?? "");
+    if (live) el.style.display = "none";
+    else if ((failed || performance.now() > until) && el.style.display) {
+      el.style.display = "";
+      if (below) below.style.display = "none";
+      if (!("mounted" in el.dataset)) {
+        el.dataset.mounted = "";
+        mountOne(el);
+      }
+    }
+    if (below && live) below.style.display = "";
+    if (el.isConnected && performance.now() < until + 60000) setTimeout(look, live ? 1000 : 200);
+  };
+  look();
+}
+
 /** Mount every instrument of the page that is not mounted yet; one that fails keeps its figure and says why. */
 export function mountAll() {
   for (const el of document.querySelectorAll(".resnet-lab:not([data-mounted])")) {
     if (!shelf.base && !Object.hasOwn(shelf.instruments, el.dataset.instrument)) continue; // its script comes later
+    if (shelf.notebook && "behind" in el.dataset) {
+      if (!("waits" in el.dataset)) standIn(el);
+      el.dataset.waits = "";
+      continue;
+    }
     el.dataset.mounted = "";
     mountOne(el);
   }

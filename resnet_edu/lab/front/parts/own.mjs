@@ -33,6 +33,9 @@ function renamed(file, name) {
   return made.buffer;
 }
 
+const whole = (value) => Number.isInteger(value) && value >= 0;
+const areSwitches = (list) => Array.isArray(list) && list.every((one) => Array.isArray(one) && one.length === 3 && one.every(whole));
+
 /** The run that a kept network was, as far as its file tells; throws an error if the lab cannot show such a network. */
 export function runOf({ file, name, id }) {
   const { config: given, date, record } = metadataOf(file);
@@ -40,6 +43,7 @@ export function runOf({ file, name, id }) {
   for (const [key, allowed] of Object.entries(CHOICES)) {
     if (!allowed.includes(config[key])) throw new Error(`the lab shows networks with ${key} ${allowed.join(", ")}; this one has ${config[key]}`);
   }
+  if (!whole(config.steps) || !areSwitches(config.switches)) throw new Error("its file names steps or switches that are no whole numbers");
   let frames = [];
   try {
     if (record) frames = unpackRecord(record).frames;

@@ -82,8 +82,11 @@ export class Session {
     this.saved();
   }
 
-  /** Start a run of the present configuration, `from` the weights in a file; null if there is none to be had. */
-  begin(play, from = null) {
+  /**
+   * Start a run of the present configuration, `from` the weights in a file, with `words` for the live region; null if
+   * there is none to be had.
+   */
+  begin(play, from = null, words = "") {
     const config = structuredClone(this.config);
     const replay = this.source === "recording";
     this.messages.complain(replay && !this.recorded(config)
@@ -98,6 +101,7 @@ export class Session {
       return run;
     }
     this.runner(run.link).start(run);
+    if (words) this.messages.announce(words); // not of a replay that has jumped to its end, which says so
     return run;
   }
 
@@ -123,7 +127,7 @@ export class Session {
     else if (this.own) {
       this.resume();
       this.messages.announce("Training goes on.");
-    } else if (this.begin(true)) this.messages.announce(`Training starts: ${nameOf(this.config)}.`);
+    } else this.begin(true, null, `Training starts: ${nameOf(this.config)}.`);
     this.changed();
   }
 

@@ -35,6 +35,17 @@ export function onHide(turned) {
   return () => document.removeEventListener("visibilitychange", turned);
 }
 
+/** Call `act()` once, as soon as a reader comes near `el`: what an instrument computes for its first picture. */
+export function inSight(el, act) {
+  const eye = new IntersectionObserver((entries) => {
+    if (!entries.some(({ isIntersecting }) => isIntersecting)) return;
+    eye.disconnect();
+    act();
+  }, { rootMargin: "200px" });
+  eye.observe(el);
+  return () => eye.disconnect();
+}
+
 /** Draw `view()`, a template, into `el`. `redraw()` draws it again once the present task is done, `close()` ends that. */
 export function show(el, view) {
   let [asked, gone] = [false, false];

@@ -1,0 +1,22 @@
+// Text that was Markdown (resnet_edu/lab/questions.py): safe HTML, its formulas set by the page's MathJax if there is one.
+
+import { drawn, html } from "./ui.mjs";
+
+function typeset(el) {
+  const open = [...el.querySelectorAll(".rl-tex:not([data-set])")];
+  if (!open.length) return;
+  const { MathJax } = globalThis;
+  if (MathJax?.typesetPromise) {
+    for (const one of open) Object.assign(one, { textContent: `\\(${one.dataset.tex}\\)` }).dataset.set = "";
+    MathJax.typesetPromise(open).catch(() => {});
+  } else if (document.readyState !== "complete") window.addEventListener("load", () => typeset(el), { once: true });
+}
+
+export const rich = (markup) => html`<span class="rl-rich" .innerHTML=${markup} ${drawn(typeset)}></span>`;
+
+/** The words of such a text, for a screen reader's announcement. */
+export function wordsOf(markup) {
+  const box = document.createElement("template");
+  box.innerHTML = markup;
+  return box.content.textContent.trim();
+}

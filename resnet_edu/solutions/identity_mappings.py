@@ -1,0 +1,119 @@
+"""Identity mappings: solutions."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from resnet_edu.datasets import digits
+from resnet_edu.networks import ACTIVATIONS
+from resnet_edu.training import DivergedError, TrainConfig, train
+from resnet_edu.trials import Trial
+
+
+def last_error(network, data, epochs, seed):
+    try:
+        *_, last = train(network, data, TrainConfig(epochs=epochs, seed=seed))
+    except DivergedError:
+        return float("nan")
+    return last.train_error
+
+
+def exercise_1():
+    """Train `Trial(56, "A", seed, options={"block": "bottleneck", "activation":
+    order})` for three epochs, as in the page: 56 is 9 · 6 + 2, so there are
+    eighteen bottlenecks. Take three seeds for each order, rank the means, and
+    call two orders different only where their seeds do not overlap. A block
+    with three convolutions has one more normalisation to move: ask yourself
+    first which of the five gains by that.
+    """
+
+
+def exercise_2(seed):
+    """With `zero_init_last` the branch is zero. In four of the orders the
+    second block then puts out its input, which is ≥ 0 here: the largest
+    difference is {post_apart} with the original order, {relu_before_addition_apart}
+    with ReLU before addition, {relu_only_pre_apart} and {pre_apart} with the two
+    pre-activation orders. With BN after addition it is {bn_after_addition_apart:.2f}:
+    the normalisation stands behind the sum, and subtracts the mean of the
+    shortcut and divides by its deviation, whatever the branch does.
+
+    Which orders gain by it in training, three epochs of each with and without
+    it say, paired by seed. That is left to you.
+    """
+    torch.manual_seed(seed)
+    found, x = {}, torch.randn(64, 8, 8, 8).relu()
+    for order in ACTIVATIONS:
+        options = {"activation": order, "zero_init_last": True}
+        network = Trial(20, "A", seed, options=options).build(digits())
+        with torch.no_grad():
+            apart = (network.blocks[1](x) - x).abs().max().item()
+        found[f"{order}_apart".replace("-", "_")] = apart
+    return found
+
+
+def masked(network, images):
+    shares = []
+
+    def hook(block, inputs, output):
+        y = block.branch(inputs[0]) + block.shortcut(inputs[0])
+        shares.append(100 * (y < 0).float().mean().item())
+
+    hooks = [block.register_forward_hook(hook) for block in network.blocks]
+    network.eval()
+    with torch.no_grad():
+        network(images)
+    for one in hooks:
+        one.remove()
+    return float(np.mean(shares))
+
+
+def exercise_3(seed):
+    """Not within eight epochs. On average over the blocks the ReLU sets to zero,
+    in percent of the entries:
+
+    | epoch | 1 | 2 | 4 | 6 | 8 |
+    |---|---|---|---|---|---|
+    | masked | {epoch_1:.1f} | {epoch_2:.1f} | {epoch_4:.1f} | {epoch_6:.1f} | {epoch_8:.1f} |
+
+    By then the training error is {error:.1f} %: the network has learned its
+    images with the masks as they were. What the paper describes at 164 layers
+    does not show here, in a smaller network and a far shorter training.
+    """
+    data = digits()
+    images = data.normalize(data.train.images[:128])
+    network = Trial(56, "A", seed).build(data)
+    found = {}
+    for record in train(network, data, TrainConfig(epochs=8, seed=seed)):
+        found[f"epoch_{record.epoch}"] = masked(network, images)
+        network.train()
+    found["error"] = record.train_error
+    return found
+
+
+def exercise_4(seed):
+    """No. Training error in percent of pre-activation-110:
+
+    | epoch | 1 | 3 | 8 | test error after 8 |
+    |---|---|---|---|---|
+    | with the last BN | {whole_1:.0f} | {whole_3:.1f} | {whole_8:.2f} | {whole_test:.1f} |
+    | without | {cut_1:.0f} | {cut_3:.1f} | {cut_8:.2f} | {cut_test:.1f} |
+
+    At 110 layers the mistake does not show in the training error after eight
+    epochs; in the first epoch the network without the last BN is even ahead,
+    perhaps since its large logits make for large steps. In test error it is
+    behind with each of the three seeds, by about a point or less: a hint, no
+    more. A fault that training works around is found by looking at the
+    network, not at its error.
+    """
+    data, found = digits(), {}
+    for name in ("whole", "cut"):
+        options = {"activation": "pre"}
+        network = Trial(110, "A", seed, options=options).build(data)
+        if name == "cut":
+            network.final_bn = nn.Identity()
+        records = list(train(network, data, TrainConfig(epochs=8, seed=seed)))
+        found[f"{name}_1"] = records[0].train_error
+        found[f"{name}_3"] = records[2].train_error
+        found[f"{name}_8"] = records[7].train_error
+        found[f"{name}_test"] = records[7].test_error
+    return found

@@ -1,0 +1,282 @@
+"""Open every page of the built book in a browser, as all kinds of readers do, and say what is wrong and what it weighs.
+
+python tools/site_check.py              every page, in every way of WAYS
+python tools/site_check.py index lab    the pages whose names contain one of these
+
+A page must run under its own security policy, from disk and from a server, with the network cut, with storage blocked,
+light, dark and in high contrast, on a phone, a tablet, a laptop and at 200 % zoom: without a message on the console, a
+request to anywhere else, an axe-core violation of WCAG 2.2 A or AA, or sideways scrolling. Its first load must keep to
+the budget.
+"""
+
+import functools
+import gzip
+import http.server
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from axe_playwright_python.sync_playwright import Axe
+from get_browser import find
+
+SITE = Path(__file__).parents[1] / "book" / "_build" / "html"
+# 640 is what a window of 1280 shows at 200 % zoom.
+WIDTHS = (1280, 768, 640, 390)
+BUDGETS = {"index.html": 0.6e6}  # bytes of the first load, compressed as servers send it
+BUDGET = 0.9e6  # of any other page
+STORES = ("localStorage", "sessionStorage", "indexedDB")
+BLOCKED = f"""for (const name of {json.dumps(STORES)}) {{
+  const get = () => {{ throw new DOMException("The operation is insecure.", "SecurityError"); }};
+  Object.defineProperty(window, name, {{ configurable: true, get }});
+}}"""
+# Fonts, equations and instruments stand.
+SETTLED = """async () => {
+  await document.fonts.ready;
+  await window.MathJax?.startup?.promise;
+  for (let tries = 0; tries < 100 && document.querySelector(".resnet-lab:not([data-mounted])"); tries++)
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  await new Promise((resolve) => setTimeout(resolve, 200));
+}"""
+# "preload": a page from disk may not read its own style sheets again, nor may one under its policy
+AXE = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}, "preload": False}
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to read a page: ``scheme`` light or dark; from a server or from disk; with storage or without."""
+
+    name: str
+    scheme: str
+    served: bool
+    storage: bool
+    contrast: bool = False
+
+
+# All pairs of these choices occur.
+WAYS = {
+    way.name: way
+    for way in (
+        Way("light", "light", served=True, storage=True),
+        Way("dark", "dark", served=False, storage=False),
+        Way("light, no storage", "light", served=False, storage=False),
+        Way("dark, high contrast", "dark", served=True, storage=True, contrast=True),
+    )
+}
+
+
+@dataclass
+class Found:
+    """What a visit to a page found: ``problems`` to read, and the ``files`` of its first load."""
+
+    problems: list[str] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+
+
+@functools.cache
+def compressed(path: Path) -> int:
+    """Return a file's bytes as a server sends them: by gzip, where that makes it smaller."""
+    data = path.read_bytes()
+    return min(len(data), len(gzip.compress(data, 6)))
+
+
+def pages(site: Path = SITE) -> list[str]:
+    """Return the names of the site's pages, the front page first."""
+    found = [path.relative_to(site).as_posix() for path in site.rglob("*.html") if "_static" not in path.parts]
+    return sorted(found, key=lambda name: ("/" in name, name))
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def served(site: Path) -> Iterator[str]:
+    """Serve a folder on a free port while the context lasts; yield its address."""
+    handler = functools.partial(_Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+
+
+class Reader:
+    """Opens pages of a site with a Playwright ``browser``; ``address`` is where the site is served."""
+
+    def __init__(self, browser, site: Path, address: str):
+        self.browser, self.site, self.address = browser, site, address
+
+    @contextmanager
+    def open(self, name: str, way: Way, width: int = 1280, **options: object) -> Iterator[tuple]:
+        """Open a page; yield it and what is found, which fills while the page is open."""
+        colours = {"color_scheme": way.scheme, "forced_colors": "active" if way.contrast else "none"}
+        context = self.browser.new_context(viewport={"width": width, "height": 900}, **colours, **options)
+        try:
+            if not way.storage:
+                context.add_init_script(BLOCKED)
+            page, found = context.new_page(), Found()
+            base = self.address if way.served else self.site.as_uri() + "/"
+            self._listen(context, page, found, base)
+            page.goto(base + name)
+            if options.get("java_script_enabled", True):
+                page.evaluate(SETTLED)
+            yield page, found
+        finally:
+            context.close()
+
+    def _listen(self, context, page, found: Found, base: str) -> None:
+        def asked(request):
+            if request.url.startswith(base):
+                found.files.append(self.site / unquote(urlsplit(request.url[len(base) :]).path))
+
+        def refuse(route):
+            found.problems.append(f"asks for {route.request.url}")
+            route.abort()
+
+        page.on("request", asked)
+        page.on("console", lambda said: said.type == "error" and found.problems.append(f"console: {said.text[:400]}"))
+        page.on("pageerror", lambda error: found.problems.append(f"error: {error}"))
+        page.on("requestfailed", lambda request: found.problems.append(f"failed: {request.url[:200]}"))
+        context.route(lambda url: not url.startswith((base, "data:", "blob:")), refuse)
+
+    def check(self, name: str, way: Way, widths: tuple[int, ...] = WIDTHS) -> Found:
+        """Look at a page in every width, and through axe-core in the widest and the narrowest."""
+        with self.open(name, way, widths[0]) as (page, found):
+            first = list(dict.fromkeys(found.files))
+            if page.locator("html").get_attribute("data-theme") != way.scheme:
+                found.problems.append(f"is not {way.scheme}")
+            if not page.locator("meta[http-equiv='Content-Security-Policy']").count():
+                found.problems.append("has no security policy")
+            for width in widths:
+                page.set_viewport_size({"width": width, "height": 900})
+                if width in (widths[0], widths[-1]):
+                    found.problems.extend(f"{width} px: {one}" for one in violations(page))
+                if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
+                    found.problems.append(f"{width} px: scrolls sideways, {wide} px")
+            found.problems.extend(self.illegible(page))
+            found.files = [path if path.suffix else path / "index.html" for path in first]
+        weight, budget = sum(map(compressed, found.files)), BUDGETS.get(name, BUDGET)
+        if weight > budget:
+            found.problems.append(f"loads {weight / 1e6:.2f} MB at first, its budget is {budget / 1e6:.1f} MB")
+        return found
+
+    def illegible(self, page) -> list[str]:
+        """Return the figures that stand in the page as it is now with letters of less than ten pixels."""
+        pictures = page.locator("figure.rf > img")
+        facts = "all => all.map(one => [one.src, one.getBoundingClientRect().width, one.alt])"
+        shown = [one for one in pictures.evaluate_all(facts) if one[1]]
+        small = []
+        for source, width, alt in shown:
+            svg = (self.site / source[source.index("_images/") :]).read_text(encoding="utf-8")
+            points = [100 * float(scale) for scale in re.findall(r"scale\(([\d.]+) -", svg)]  # exponents aside
+            across = float(re.search(r"viewBox='0 0 ([\d.]+)", svg)[1])  # points
+            if (letters := min(points, default=99) * width / across) < 10:
+                small.append(f"a figure with letters of {letters:.1f} px: {alt[:80]}")
+        return small
+
+
+def violations(page) -> list[str]:
+    """Return what axe-core says against a page: all of WCAG 2.2 A and AA, of the rest what is serious."""
+    said = []
+    for rule in Axe().run(page, options=AXE).response["violations"]:
+        if any(tag.startswith("wcag") for tag in rule["tags"]) or rule["impact"] in ("serious", "critical"):
+            places = " | ".join(node["html"][:160] for node in rule["nodes"][:3])
+            said.append(f"axe {rule['id']} ({rule['impact']}): {places}")
+    return said
+
+
+# Scores of 100 that Lighthouse must give; the version is the last that runs on Node.js 18 and 20.
+LIGHTHOUSE, LEAST = "lighthouse@12", {"performance": 90, "accessibility": 95, "best-practices": 95, "seo": 95}
+RATED = ("index.html", "chapters/degradation.html", "exercises/residual-block.html")
+
+
+def rate(address: str) -> tuple[dict[str, int], dict[str, list[str]]]:
+    """Return Lighthouse's scores of a page by category, and what it found wanting in each.
+
+    Raises ``RuntimeError`` where npx cannot bring or start it.
+    """
+    if not (npx := shutil.which("npx")):
+        raise RuntimeError("npx (Node.js) is not installed")
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report.json")
+        command = [npx, "--yes", LIGHTHOUSE, address, "--quiet", "--output=json", f"--output-path={report}"]
+        command += ["--preset=desktop", "--chrome-flags=--headless=new --no-sandbox"]
+        environment = os.environ | {"CHROME_PATH": find() or ""}
+        try:
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+        except subprocess.TimeoutExpired as error:
+            raise RuntimeError("it took more than 300 s") from error
+        if not report.exists():
+            raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1][:200])
+        said = json.loads(report.read_text())
+    scores, wanting = {}, {}
+    for key, one in said["categories"].items():
+        scores[key] = round(100 * one["score"])
+        audits = [said["audits"][ref["id"]] for ref in one["auditRefs"] if ref["weight"]]
+        wanting[key] = [
+            audit["title"] for audit in audits if (audit["score"] if audit["score"] is not None else 1) < 0.9
+        ]
+    return scores, wanting
+
+
+def rate_pages(address: str) -> int:
+    """Print Lighthouse's scores, or why there are none; return how many are too low."""
+    low = 0
+    for name in RATED:
+        try:
+            scores, wanting = rate(address + name)
+        except RuntimeError as error:
+            print(f"Lighthouse was not run: {error}")
+            break
+        low_ones = [(key, least) for key, least in LEAST.items() if scores[key] < least]
+        short = [f"{key} is below {least}: {', '.join(wanting[key])}" for key, least in low_ones]
+        print(f"Lighthouse {name}: {scores}{''.join(f'; {one}' for one in short)}", flush=True)
+        low += len(short)
+    return low
+
+
+def main(wanted: list[str]) -> None:
+    """Run the command line."""
+    from playwright.sync_api import sync_playwright
+
+    if not (SITE / "index.html").exists():
+        sys.exit(f"there is no built book in {SITE}; build it first: make book")
+    names = [name for name in pages() if not wanted or any(part in name for part in wanted)]
+    if not names:
+        sys.exit(f"no page's name contains {' or '.join(wanted)}")
+    bad = 0
+    print(f"{'page':<42}{'HTML':>8}{'first load':>12}{'files':>7}   in kB, compressed", flush=True)
+    with served(SITE) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find(), args=["--no-sandbox"])
+        reader = Reader(browser, SITE, address)
+        for name in names:
+            found = {way: reader.check(name, way) for way in WAYS.values()}
+            files = found[WAYS["light"]].files
+            own, weight = compressed(SITE / name) / 1e3, sum(map(compressed, files)) / 1e3
+            print(f"{name:<42}{own:>8.0f}{weight:>12.0f}{len(files):>7}", flush=True)
+            for way, one in found.items():
+                for problem in dict.fromkeys(one.problems):
+                    bad += 1
+                    print(f"    {way.name}: {problem}", flush=True)
+        browser.close()
+        if not wanted:
+            bad += rate_pages(address)
+    ways = f"{len(names)} pages, {len(WAYS)} ways ({'; '.join(WAYS)}), {', '.join(map(str, WIDTHS))} px"
+    print(f"{ways}: {f'{bad} problems' if bad else 'nothing to mend'}")
+    sys.exit(bool(bad))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
