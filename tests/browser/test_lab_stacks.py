@@ -74,7 +74,7 @@ def test_staying_is_easy_with_a_shortcut_and_moving_on_is_not(open_lab):
                 assert low < np.log(min(ours)) <= np.log(max(ours)) < high, (target, shortcut, theirs, ours)
 
 
-def test_a_small_branch_stays_at_once_and_what_diverges_is_counted(open_lab):
+def test_a_silent_branch_stays_at_once_and_a_wrong_rate_is_explained(open_lab):
     page = open_lab(lab.instrument("residual-block"))
     trained(page, 1)
     slider = page.get_by_role("slider")
@@ -89,10 +89,6 @@ def test_a_small_branch_stays_at_once_and_what_diverges_is_counted(open_lab):
         "“Learning rate” must be a number from 0.0001 to 10. It stays at 0.1."
         in page.locator(".rl-message").inner_text()
     )
-    page.get_by_role("combobox", name="Batch norm").select_option("none")
-    rate.fill("10")
-    rate.press("Enter")
-    page.wait_for_function("/every run diverged|diverged\\)/.test(document.body.innerText)", timeout=30_000)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

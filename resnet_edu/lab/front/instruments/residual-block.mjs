@@ -72,8 +72,8 @@ class Stacks {
   chart(target) {
     const curves = Object.entries(KINDS).reverse().flatMap(([shortcut, [name, style]]) => this.runs(target, shortcut).map(({ frames }) => frames.map(({ loss }) => loss).filter((loss) => loss > 0 && loss < 1e30))
       .filter((losses) => losses.length > 1).map((losses, index) => [losses, style, index ? null : name, index > 0]));
-    const body = curves.length ? logChart("Relative error", "step", curves, [[0, "1"], [1, String(FIXED.steps)]]) : html`<p class="rl-key">Not trained yet.</p>`;
-    return panel(TARGETS[target], "", html`${body}<p class="rl-key">${this.result(target)}</p>`);
+    const drawn = curves.length ? logChart(TARGETS[target], "step", curves, [[0, "1"], [1, String(FIXED.steps)]]) : panel(TARGETS[target], "", "");
+    return html`<div>${drawn}<p class="rl-key">${this.result(target)}</p></div>`;
   }
 
   fields() {
