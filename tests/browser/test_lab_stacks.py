@@ -81,7 +81,6 @@ def test_a_silent_branch_stays_at_once_and_a_wrong_rate_is_explained(open_lab):
     slider.focus()
     slider.press("Home")  # the branch is zero: the residual stack is the identity, the plain one is silent
     page.wait_for_function("document.body.innerText.includes('Stay: error 0 with shortcuts, 1.00 without')")
-    slider.press("End")
     rate = page.get_by_label("Learning rate")
     rate.fill("-1")
     rate.press("Enter")
