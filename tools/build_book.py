@@ -120,6 +120,14 @@ def add_editions() -> None:
         editions.write(folder, site)
 
 
+def add_saved_notebooks() -> None:
+    """Put the text of every notebook into a script as well: a page from disk saves it with that (assets/first.js)."""
+    for path in (BUILD / "html").rglob("*.ipynb"):
+        text = path.read_text(encoding="utf-8")
+        call = f"saveNotebook({json.dumps(path.name)}, {json.dumps(text, ensure_ascii=False)});\n"
+        path.with_name(f"{path.name}.js").write_text(call, encoding="utf-8")
+
+
 def build(jobs: int) -> None:
     """Make what is out of date."""
     before, now = json.loads(DONE.read_text()) if DONE.exists() else {}, states()
@@ -134,6 +142,7 @@ def build(jobs: int) -> None:
         sys.exit("the book was not built: see the messages above")
     add_wheel()
     add_editions()
+    add_saved_notebooks()
     DONE.write_text(json.dumps(now))
 
 

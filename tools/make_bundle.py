@@ -47,7 +47,7 @@ def files() -> dict[str, bytes]:
     (wheel,) = (SITE / "wheels").glob("*.whl")
     found = {"START-HERE.html": START.format(wheel=wheel.name).encode(), "LICENSE": (ROOT / "LICENSE").read_bytes()}
     for path in SITE.rglob("*"):
-        if path.is_file() and path.name not in (".buildinfo", "objects.inv") and "editions" not in path.parts:
+        if path.is_file() and path.name not in (".buildinfo", "objects.inv"):
             found[f"site/{path.relative_to(SITE).as_posix()}"] = path.read_bytes()
     with tempfile.TemporaryDirectory() as folder:
         for path in editions.write(Path(folder), "../../site"):  # links and wheel as seen from notebooks/chapters

@@ -202,8 +202,11 @@ LIGHTHOUSE, LEAST = "lighthouse@12", {"performance": 90, "accessibility": 95, "b
 RATED = ("index.html", "chapters/degradation.html", "exercises/residual-block.html")
 
 
-def rate(address: str) -> dict[str, int]:
-    """Return Lighthouse's scores of a page by category. Raises ``RuntimeError`` where npx cannot bring or start it."""
+def rate(address: str) -> tuple[dict[str, int], dict[str, list[str]]]:
+    """Return Lighthouse's scores of a page by category, and what it found wanting in each.
+
+    Raises ``RuntimeError`` where npx cannot bring or start it.
+    """
     if not (npx := shutil.which("npx")):
         raise RuntimeError("npx (Node.js) is not installed")
     with tempfile.TemporaryDirectory() as folder:
@@ -217,7 +220,15 @@ def rate(address: str) -> dict[str, int]:
             raise RuntimeError("it took more than 300 s") from error
         if not report.exists():
             raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1][:200])
-        return {key: round(100 * one["score"]) for key, one in json.loads(report.read_text())["categories"].items()}
+        said = json.loads(report.read_text())
+    scores, wanting = {}, {}
+    for key, one in said["categories"].items():
+        scores[key] = round(100 * one["score"])
+        audits = [said["audits"][ref["id"]] for ref in one["auditRefs"] if ref["weight"]]
+        wanting[key] = [
+            audit["title"] for audit in audits if (audit["score"] if audit["score"] is not None else 1) < 0.9
+        ]
+    return scores, wanting
 
 
 def rate_pages(address: str) -> int:
@@ -225,11 +236,12 @@ def rate_pages(address: str) -> int:
     low = 0
     for name in RATED:
         try:
-            scores = rate(address + name)
+            scores, wanting = rate(address + name)
         except RuntimeError as error:
             print(f"Lighthouse was not run: {error}")
             break
-        short = [f"{key} is below {least}" for key, least in LEAST.items() if scores[key] < least]
+        low_ones = [(key, least) for key, least in LEAST.items() if scores[key] < least]
+        short = [f"{key} is below {least}: {', '.join(wanting[key])}" for key, least in low_ones]
         print(f"Lighthouse {name}: {scores}{''.join(f'; {one}' for one in short)}", flush=True)
         low += len(short)
     return low

@@ -27,6 +27,7 @@ POLICY = {
     "style-src": "'self' file: 'unsafe-inline'",  # MathJax and table cells; styles run nothing
     "img-src": "'self' file: data: blob:",
     "font-src": "'self' file:",
+    "connect-src": "'self'",  # nothing here asks; what rates pages asks for robots.txt from within them
     "form-action": "'self' file:",
     "base-uri": "'none'",
 }
@@ -138,6 +139,8 @@ def prepare(app, pagename, templatename, context, doctree):
     scripts = context["script_files"]
     if not _MATHS.search(body):
         scripts[:] = [one for one in scripts if "athjax" not in str(getattr(one, "filename", one)) + _inline(one)]
+    if pagename != "search":  # whose own scripts call them at once
+        scripts[:] = map(_deferred, scripts)
     context["body"] = take_out_pictures(body, Path(app.outdir, _FIGURES), context["pathto"](_FIGURES, 1))
     if pagename == app.config.root_doc:
         context["docstitle"] = ""  # it would follow the same words
@@ -152,6 +155,14 @@ def prepare(app, pagename, templatename, context, doctree):
 
 def _inline(script) -> str:
     return str(getattr(script, "attributes", {}).get("body", "")).lower()
+
+
+def _deferred(script):
+    """Return a script that lets the page be drawn first; the options must stand before what is written in line."""
+    name = str(getattr(script, "filename", None) or "")
+    if not name or "documentation_options" in name or {"defer", "async"} & set(script.attributes):
+        return script
+    return type(script)(script.filename, priority=script.priority, **script.attributes, defer="defer")
 
 
 def clean_up(app, exception):

@@ -40,6 +40,20 @@
     if (event.target.closest?.("[data-press='print']")) window.print();
   });
 
+  // A notebook is saved, never shown as text: from disk no browser follows a link's "download", so its text lies in a
+  // script beside it (tools/build_book.py), which calls this.
+  window.saveNotebook = (name, text) => {
+    const address = URL.createObjectURL(new Blob([text], { type: "application/x-ipynb+json" }));
+    Object.assign(document.createElement("a"), { href: address, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 10000);
+  };
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[download][href$='.ipynb']");
+    if (!link || location.protocol !== "file:") return;
+    event.preventDefault();
+    document.head.append(Object.assign(document.createElement("script"), { src: `${link.href}.js` }));
+  });
+
   // On paper a page is light, and its answers are open. Drawings further down may not have been loaded yet.
   let opened = [];
   addEventListener("beforeprint", () => {

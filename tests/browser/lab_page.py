@@ -62,7 +62,7 @@ def open_lab(browser, static):
     found = [problem for _, problems in opened for problem in problems]
     for context, _ in opened:
         context.close()
-    assert found == []
+    assert not found, "\n".join(found)
 
 
 def summary(page):

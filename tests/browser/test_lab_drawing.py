@@ -11,7 +11,7 @@ from resnet_edu import lab
 from resnet_edu.lab.assets import page_script
 
 SAYS = "document.querySelector('.rl-summary').textContent.includes('It says')"
-COUNTED = "!document.querySelector('.rl-answers').textContent.includes('…')"
+COUNTED = "(table => table && !table.textContent.includes('…'))(document.querySelector('.rl-answers'))"
 
 
 def cells_of(strokes):

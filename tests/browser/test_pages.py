@@ -29,6 +29,15 @@ def open_page(reader):
         yield opened
 
 
+def until(page, condition, *values):
+    """Wait for a condition; Playwright's own way evaluates text in the page, which the policy forbids."""
+    for _ in range(600):
+        if page.evaluate(condition, *values):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"waited in vain: {condition}")
+
+
 FOLDERS = [ROOT / "book" / kind for kind in ("chapters", "exercises", "appendix")]
 PROSE = [path for folder in FOLDERS for path in folder.iterdir() if path.suffix in (".md", ".ipynb")]
 
@@ -66,7 +75,7 @@ def test_a_figure_that_a_reader_reaches_has_been_loaded(open_page):
     last = page.locator("figure.rf:not(.resnet-lab-figure *) img.rf-light").last
     assert last.evaluate("one => [one.complete && one.naturalWidth > 0, one.offsetHeight > 100]") == [False, True]
     last.scroll_into_view_if_needed()
-    page.wait_for_function("one => one.complete && one.naturalWidth > 100", arg=last.element_handle())
+    until(page, "one => one.complete && one.naturalWidth > 100", last.element_handle())
 
 
 def test_equations_are_set_and_answers_unfold(open_page):
@@ -79,7 +88,7 @@ def test_equations_are_set_and_answers_unfold(open_page):
 
 
 def test_a_page_without_equations_loads_no_mathjax(reader):
-    with reader.open("exercises/lesions.html", site_check.WAYS["light"]) as (_, found):
+    with reader.open("index.html", site_check.WAYS["light"]) as (_, found):
         assert not [path for path in found.files if "mathjax" in path.parts]
 
 
@@ -89,8 +98,8 @@ def test_front_page_trains_with_the_first_click_and_leads_on(open_page):
     assert "Recording of" in summary.inner_text()
     assert page.locator(".rl-curves").bounding_box()["y"] < 500, "the curves stand above the fold"
     page.locator(".rl-primary").first.click()
-    page.wait_for_function("document.querySelector('.rl-summary').textContent.includes('Training in this browser')")
-    page.wait_for_function("parseInt(document.querySelector('.rl-at').textContent) > 20")
+    until(page, "document.querySelector('.rl-summary').textContent.includes('Training in this browser')")
+    until(page, "parseInt(document.querySelector('.rl-at').textContent) > 20")
     assert "WebAssembly" in summary.inner_text(), "the security policy lets it run"
     assert problems == []
     page.locator(".sd-card").first.click()
@@ -150,9 +159,12 @@ def test_search_from_disk_finds_captions_and_questions_and_quotes_them(open_page
     assert problems == []
 
 
-def test_search_words_are_words_and_nothing_else(open_page):
-    page, problems = open_page("search.html?q=<img src=x onerror=window.ran=1>(.*)+[gradient")
-    page.wait_for_selector("#search-results li .context")
+@pytest.mark.parametrize("query", ["<img src=x onerror=window.ran=1>", "gradient (.*)[%5C"])
+def test_search_words_are_words_and_nothing_else(open_page, query):
+    page, problems = open_page(f"search.html?q={query}")
+    page.wait_for_selector("#search-results .search-summary:not(:empty)")
+    page.wait_for_timeout(200)
+    assert page.locator("#search-results li .context").count() > 0 or "<img" in query
     assert page.evaluate("window.ran ?? null") is None and not page.locator("#search-results img").count()
     assert problems == []
 
@@ -182,7 +194,7 @@ def test_on_paper_a_dark_page_is_black_on_white_with_its_answers_and_figures(ope
     assert not page.locator(".bd-header-article, .rl-bar, #pst-primary-sidebar").first.is_visible()
     figure = page.locator("figure.rf:not(.resnet-lab-figure *)").last
     assert figure.locator("img.rf-light").is_visible() and not figure.locator("img.rf-dark").is_visible()
-    page.wait_for_function("[...document.querySelectorAll('img.rf-light.rf-wide')].every((one) => one.naturalWidth)")
+    until(page, "[...document.querySelectorAll('img.rf-light.rf-wide')].every((one) => one.naturalWidth)")
     chart = page.locator(".rl-chart svg").first
     assert chart.evaluate(
         "one => one.getBoundingClientRect().right <= one.parentElement.getBoundingClientRect().right + 1"

@@ -192,7 +192,7 @@ class Degradation {
     if (!now) return "Not trained yet.";
     const ratio = ratioOf(now);
     const word = !Number.isFinite(ratio) ? "no number" : ratio > 3 ? "it grows towards the input" : ratio < 1 / 3 ? "the input is starved" : "about level";
-    return `Gradient of the second convolution divided by that of the last: ${say(ratioOf(first))} at step 1, ${say(ratio)} at step ${Math.max(1, step)} (${word}).`;
+    return `Gradient of the second convolution divided by that of the last: ${step > 1 ? `${say(ratioOf(first))} at step 1, ` : ""}${say(ratio)} at step ${Math.max(1, step)} (${word}).`;
   }
 
   table() {

@@ -24,7 +24,7 @@ class Leak {
     const redraw = () => this.screen?.redraw();
     this.messages = new Messages(redraw);
     const shared = { tools, messages: this.messages, redraw };
-    Object.assign(this, { data, network: new Untrained(el, shared), trained: new Trained(shared), now: { lambda: 0.8, places: ORDERS.post, normalization: "batch", draws: 1 }, seen: null, open: false });
+    Object.assign(this, { data, network: new Untrained(el, shared), trained: new Trained(shared), now: { lambda: 0.8, places: ORDERS.post, normalization: "batch", draws: 4 }, seen: null, open: false });
     this.screen = show(el, () => this.view());
     this.choose({});
   }
@@ -92,7 +92,7 @@ class Leak {
         aria-valuenow=${PLACES.indexOf(places[part]) + 1} aria-valuetext=${WHERE[places[part]]} @keydown=${(event) => this.press(event, part)} @pointerdown=${act} @pointermove=${act}>${text}</span>`;
     };
     return html`<div class="rl-order" role="group" aria-label="The order of a block">${PARTS.map(token)}
-      ${PLACES.map((place, n) => html`<span class="rl-place" data-place=${place} style="order:${10 * n}">${WHERE[place]}</span>`)}
+      ${PLACES.map((place, n) => html`<span class="rl-place" data-place=${place} style="order:${10 * n}">${place}</span>`)}
       ${["conv", "BN", "ReLU", "conv"].map((text, n) => fixed(text, 5 + n))}${fixed("+ λx", 15)}</div>`;
   }
 

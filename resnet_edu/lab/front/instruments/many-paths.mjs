@@ -46,6 +46,11 @@ class ManyPaths {
     }
   }
 
+  /** The lanes in the order of the bench, whichever was ready first. */
+  get rows() {
+    return [...this.bench.holders.keys()].map((name) => this.lanes.get(name)).filter(Boolean);
+  }
+
   ask(lane, question, settings, more) {
     return this.bench.ask(question, settings, { of: lane.name, ...more });
   }
@@ -142,7 +147,7 @@ class ManyPaths {
   }
 
   summary() {
-    const done = [...this.lanes.values()].filter((lane) => lane.lesions.fresh);
+    const done = this.rows.filter((lane) => lane.lesions.fresh);
     const say = ({ label, lesions }) => `${label} from ${percent(lesions.stored.intact)} to ${percent(mean(lesions.stored.errors))} % (fresh statistics: ${percent(mean(lesions.fresh.errors))} %)`;
     if (done.length) return `One branch out takes ${done.map(say).join(", ")}: test errors, mean over the blocks, n = 1 each.`;
     const { plain, residual } = this.data.recorded;
@@ -150,7 +155,7 @@ class ManyPaths {
   }
 
   series() {
-    const done = [...this.lanes.values()].filter((lane) => lane.lesions.fresh);
+    const done = this.rows.filter((lane) => lane.lesions.fresh);
     if (done.length) {
       return done.map((lane) => ({ name: lane.label, style: styleOf(lane.config), ...lane.lesions[KINDS[Number(this.fresh)]] }));
     }
@@ -165,13 +170,13 @@ class ManyPaths {
     const block = ({ number }) => html`<button type="button" role="switch" class="rl-block rl-lesion" aria-checked=${!lane.off.has(number)} ?data-chosen=${lane.from === number}
       aria-label="Branch of block ${number}" title=${lane.lesions.fresh ? `alone out: ${percent(lane.lesions[KINDS[Number(this.fresh)]].errors[number - 1])} % test error` : nothing}
       @click=${() => this.tap(lane, number)}><span class="rl-lesion-box">${lane.order?.[number - 1] ?? number}</span></button>`;
-    const { stored } = lane.lesions;
-    return panel(lane.label, `${lane.now === null ? "…" : `${percent(lane.now)} % test error`}${stored ? `, intact ${percent(stored.intact)} %` : ""}`, html`
+    const intact = lane.lesions.fresh && lane.lesions[KINDS[Number(this.fresh)]].intact;
+    return panel(lane.label, `${lane.now === null ? "…" : `${percent(lane.now)} % test error`}${intact === undefined ? "" : `, intact ${percent(intact)} %`}`, html`
       <div class="rl-network" style="--blocks:${Math.min(9, stages[0].length || 1)}">${stages.map((blocks) => html`<div class="rl-stage"><div class="rl-row">${blocks.map(block)}</div></div>`)}</div>`);
   }
 
   votes() {
-    const rows = [...this.lanes.values()].flatMap((lane) => KINDS.filter((kind) => lane.votes[kind]?.errors.length).map((kind) => {
+    const rows = this.rows.flatMap((lane) => KINDS.filter((kind) => lane.votes[kind]?.errors.length).map((kind) => {
       const { errors, together } = lane.votes[kind];
       return [`${lane.label}, ${kind} statistics`, percent(lane.lesions[kind].intact), percent(median(errors)), `${percent(together.at(-1))}${errors.length < MEMBERS ? ` (${errors.length} so far)` : ""}`];
     }));
@@ -189,13 +194,13 @@ class ManyPaths {
     const found = (name, pick) => [this.lanes.get(name).lesions, ...[...this.field.runs.values()].filter(({ key, result, config }) => result && key.startsWith(name) && config.seed !== this.lanes.get(name).config.seed).map(({ result }) => result)].map(pick);
     const groups = Object.entries(TWINS).flatMap(([name, { style }]) => KINDS.map((kind) => ({ name: `${name}, ${kind}`, style, values: found(name, (one) => mean(one[kind].errors)) })));
     const more = groups[0].values.length > 1;
-    return html`<div class="rl-bar rl-actions">${this.field.bar("Three more seeds", () => this.moreJobs())}</div>
+    return html`<div class="rl-bar rl-actions">${this.field.bar("Three more seeds", () => this.moreJobs(), { main: false })}</div>
       ${more ? dots("Test error with one branch out, mean over the blocks, by statistics", groups, { unit: " %", low: 0, high: 100 }) : nothing}
       ${more ? html`<p class="rl-key">${groups.map(({ name, values }) => `${name}: ${sayMean(values)}`).join("; ")}.</p>` : nothing}`;
   }
 
   view() {
-    const lanes = [...this.lanes.values()];
+    const lanes = this.rows;
     const [none, busy] = [!lanes.some((lane) => lane.lesions.fresh), Boolean(this.work)];
     return html`<div class="rl" role="group" aria-label="Lesion bench: take branches out of trained networks">${this.bench.view()}${this.messages.view()}
       <div class="rl-columns">${lanes.map((lane) => this.lane(lane))}</div>

@@ -92,14 +92,14 @@ class Lottery {
   points(drawn) {
     const groups = [{ name: "last step", style: "on", values: drawn.map(last) }];
     if (this.best) groups.push({ name: "best step", style: "", values: drawn.map(best) });
-    return dots(`Test error of ${count(drawn.length, "seed")}`, groups, { unit: " %", low: 0, high: Math.ceil(Math.max(...drawn.map(last)) + 1) });
+    return dots(`Test error of ${count(drawn.length, "seed")}`, groups, { unit: " %", low: 0, high: 4 * Math.ceil(Math.max(...drawn.map(last)) / 4) });
   }
 
   curves() {
     const mine = [...this.field.runs.values()].filter(({ frames }) => frames.length);
     const runs = mine.length ? mine.map((run) => ({ ...run, thin: true, label: "" })) : this.recordings.map((run) => ({ ...run, label: `seed ${run.config.seed}` }));
     const spec = { ...ERROR, top: 20, ticks: [0, 5, 10, 15, 20], chance: null, steps: this.config.steps, cursor: null };
-    return html`${chart(`Test error over the steps, ${count(runs.length, "run")}, cut off at 20 %. ${this.summary()}`, (box) => drawCurves(box, runs, spec))}${curveKey}`;
+    return html`${chart(`Test error over the steps, ${count(runs.length, "run")}, cut off at 20 %. ${this.summary()}`, (box) => drawCurves(box, runs, spec))}${mine.length ? html`<p class="rl-key">Test error, a line a seed.</p>` : curveKey}`;
   }
 
   table() {

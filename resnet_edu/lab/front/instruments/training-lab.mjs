@@ -172,7 +172,7 @@ class Beat {
   }
 
   points() {
-    const found = [["try", "your best try", "off"], ["target", "with shortcuts", "on"], ["twin", "levers + shortcut", "on"]].map(([name, text, style]) => ({ name: text, style, values: this.seeds(name) }));
+    const found = [["try", "your best try", "off"], ["target", "with shortcuts", "on"], ["twin", "shortcut + yours", "on"]].map(([name, text, style]) => ({ name: text, style, values: this.seeds(name) }));
     if (!found[1].values.length) return nothing;
     return html`${dots("Training error", found, { unit: " %", low: 0, high: 100 })}<p class="rl-key">${found.map(({ name, values }) => `${name}: ${sayMean(values)}`).join("; ")}.</p>`;
   }

@@ -35,7 +35,7 @@ export const nextSeeds = (config, have, count = 3) => Array.from({ length: count
  */
 export function dots(label, groups, { unit = " %", low = 0, high = 100 } = {}) {
   const draw = (box) => {
-    const [left, right, row, wide] = [108, 16, 30, Math.max(240, box.clientWidth)];
+    const [left, right, row, wide] = [108, 26, 30, Math.max(240, box.clientWidth)];
     const x = (value) => (left + ((Math.min(high, Math.max(low, value)) - low) / (high - low)) * (wide - left - right)).toFixed(1);
     const height = row * groups.length + 24;
     let marks = "";
