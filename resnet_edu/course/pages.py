@@ -6,13 +6,14 @@ from urllib.parse import unquote
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8886; --good: #009e73; --bad: #d55e00; }
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: break-word; }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }
+body { overflow-wrap: break-word; } .answer { overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .4rem .6rem; vertical-align: top; }
 tr { border-bottom: 1px solid var(--line); } td.number { text-align: right; white-space: nowrap; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; border-left: .25rem solid var(--line); padding-left: 1rem; }
 .full::before { content: "\\2713  "; color: var(--good); } .lost::before { content: "\\2717  "; color: var(--bad); }
-.answer { border-left: .25rem solid var(--line); padding-left: 1rem; overflow-wrap: anywhere; } .answer img { max-width: 100%; }
+.answer { border-left: .25rem solid var(--line); padding-left: 1rem; } .answer img { max-width: 100%; }
 .answer h1, .answer h2, .answer h3 { font-size: 1.1rem; }
 svg { max-width: 100%; height: auto; background: #fff; }
 """
