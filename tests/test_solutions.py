@@ -59,7 +59,7 @@ def quick():
                 yield pytest.param(one, record, id=f"{name}-{one.number}")
 
 
-@pytest.mark.parametrize(("one", "record"), quick())
+@pytest.mark.parametrize(("one", "record"), list(quick()))
 def test_a_quick_solution_gives_its_recorded_numbers_again(one, record):
     for name, values in one.run()["numbers"].items():
         for value, kept in zip(values, record["numbers"][name], strict=True):
