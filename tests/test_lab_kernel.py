@@ -204,10 +204,10 @@ def test_a_widget_stands_behind_an_output_that_needs_no_kernel(digits, monkeypat
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
     lab._ipython_display_()
-    lab.close()
     still, widget = shown  # the second one has HTML, too, which is empty: a page shows the first alone
     assert "data-behind" in still["text/html"] and widget["text/html"] == ""
     assert widget["application/vnd.jupyter.widget-view+json"]["model_id"] == lab.model_id
+    lab.close()
 
 
 # Real kernels

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 STYLE = """
 :root { color-scheme: light dark; --line: #8886; --good: #009e73; --bad: #d55e00; }
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }
+body { overflow-wrap: break-word; } .answer { overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .4rem .6rem; vertical-align: top; }
 tr { border-bottom: 1px solid var(--line); } td.number { text-align: right; white-space: nowrap; }

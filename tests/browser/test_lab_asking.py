@@ -243,7 +243,7 @@ def test_a_chapter_is_played_from_the_guess_to_the_review(open_chapter, open_pro
 
 
 def test_operating_an_instrument_is_remembered_and_looking_at_it_is_not(open_lab, open_progress):
-    page = open_lab(lab.instrument("designer"), name="chapters/depth.html")
+    page = open_lab(lab.instrument("explorer"), name="chapters/depth.html")
     page.locator(".rl select").first.wait_for()
     page.locator(".rl-title").first.click()
     assert page.evaluate("localStorage.length") == 0

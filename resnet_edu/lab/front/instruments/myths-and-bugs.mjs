@@ -135,7 +135,7 @@ class Detective {
       orders: () => table("Test error in percent, reference in brackets", ["Order", "Error"], [["mixed", both(a.mixed, b.mixed, percent)], ["sorted by class", both(a.sorted, b.sorted, percent)]], true),
     };
     if (probe === "gradients" || probe === "loss") return html`<div>${shown[probe]()}</div>`;
-    return panel(...PROBES[probe], html`<div class="rl-tables rl-card" tabindex="0" role="region" aria-label="Evidence: ${PROBES[probe][0]}">${shown[probe]()}</div>`);
+    return panel(...PROBES[probe], html`<div class="rl-tables" tabindex="0" role="region" aria-label="Evidence: ${PROBES[probe][0]}">${shown[probe]()}</div>`);
   }
 
   shop() {
@@ -154,7 +154,7 @@ class Detective {
       <p class="rl-key">It says: ${BASE.depth} layers, width ${BASE.width}, shortcut ${plan.shortcut}, ${plan.activation}-activation, digits, ${verdict === "example" ? "not trained" : `${STEPS} steps`}.</p>
       ${messages.view()}<output class="rl-summary" aria-live="off"><strong>${words}</strong></output>
       ${pair && !verdict && !field.running ? this.shop() : html`<div class="rl-bar">${this.opener(next)}</div>`}
-      <div class="rl-columns">${pair ? Object.keys(PROBES).filter((probe) => this.bought.has(probe) || (verdict && verdict !== "example")).map((probe) => this.evidence(probe)) : ""}</div>
+      <div class="rl-card rl-details"><div class="rl-columns">${pair ? Object.keys(PROBES).filter((probe) => this.bought.has(probe) || (verdict && verdict !== "example")).map((probe) => this.evidence(probe)) : ""}</div></div>
       <p class="rl-key">Trained and measured in this page; figures in brackets are the reference’s. The same number gives the same case to everybody.</p>${messages.live()}</div>`;
   }
 

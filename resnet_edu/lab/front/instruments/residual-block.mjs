@@ -72,8 +72,8 @@ class Stacks {
   chart(target) {
     const curves = Object.entries(KINDS).reverse().flatMap(([shortcut, [name, style]]) => this.runs(target, shortcut).map(({ frames }) => frames.map(({ loss }) => loss).filter((loss) => loss > 0 && loss < 1e30))
       .filter((losses) => losses.length > 1).map((losses, index) => [losses, style, index ? null : name, index > 0]));
-    const body = curves.length ? logChart("Relative error", "step", curves, [[0, "1"], [1, String(FIXED.steps)]]) : html`<p class="rl-key">Not trained yet.</p>`;
-    return panel(TARGETS[target], "", html`${body}<p class="rl-key">${this.result(target)}</p>`);
+    const drawn = curves.length ? logChart(TARGETS[target], "step", curves, [[0, "1"], [1, String(FIXED.steps)]]) : panel(TARGETS[target], "", "");
+    return html`<div>${drawn}<p class="rl-key">${this.result(target)}</p></div>`;
   }
 
   fields() {
@@ -106,7 +106,7 @@ class Stacks {
     const more = () => this.jobs([seeds + 1, seeds + 2, seeds + 3]);
     return html`<div class="rl" role="group" aria-label="Two stacks learn a map"><p class="rl-title">Two stacks learn a map<small>the same weights and batches, with and without shortcuts</small></p>
       ${this.fields()}<div class="rl-bar">${work.bar("Train all four", () => this.jobs([1]))}${work.running ? "" : work.bar("Three more seeds", more, { main: false, disabled: !seeds || seeds > 12 })}</div>
-      ${messages.view()}<div class="rl-columns">${Object.keys(TARGETS).map((target) => this.chart(target))}</div>
+      ${messages.view()}<div class="rl-card rl-details"><div class="rl-columns">${Object.keys(TARGETS).map((target) => this.chart(target))}</div></div>
       <p class="rl-key">The error is the mean squared difference from what is wanted, relative to its mean square: 1 for a stack that puts out zeros. New noise at every step;
         ${FIXED.width} channels of ${FIXED.size}×${FIXED.size}, batches of ${FIXED.batch_size}. Trained in this page; figures are geometric means of the last ${LAST} steps, n seeds each.</p>
       ${folded("Figures as a table", this.open, (open) => { this.open = open; this.redraw(); }, () => this.table())}${messages.live()}</div>`;

@@ -5,7 +5,7 @@ import { panel } from "./controls.mjs";
 import { power } from "./numbers.mjs";
 import { drawn, html } from "./ui.mjs";
 
-const [WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP] = [285, 230, 40, 54, 34, 10];
+const [WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP] = [303, 230, 40, 72, 34, 10];
 const [END, BASE] = [WIDTH - RIGHT, HEIGHT - BOTTOM];
 const FLOOR = 1e-8; // what is smaller is drawn there
 
