@@ -66,7 +66,8 @@ def test_the_printed_book_is_tagged_and_has_an_outline_of_all_pages(printed):
     tops = [one.title for one in printed.outline if not isinstance(one, list)]
     _, entries, _ = make_pdf.assemble()
     titles = [title for part, title, name in entries if name]
-    assert [title for title in titles if title not in tops] == []
+    bare = {make_pdf.bare(title) for title in tops}
+    assert [title for title in titles if make_pdf.bare(title) not in bare] == []
 
 
 @pytest.mark.slow
@@ -92,7 +93,7 @@ def test_links_of_the_printed_book_lead_within_it(printed):
                 inside += 1
             elif mark.get("/A", {}).get("/S") == "/URI":
                 outside.add(mark["/A"]["/URI"])
-    assert inside > 500
+    assert inside > 300
     assert [one for one in outside if one.startswith("file:") and ".html" in one] == []
 
 

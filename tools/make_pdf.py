@@ -12,6 +12,7 @@ import re
 import sys
 import tempfile
 from pathlib import Path
+from textwrap import shorten
 from urllib.parse import urljoin, urlsplit
 
 import yaml
@@ -101,10 +102,10 @@ def article(page: str, known: set[str]) -> Tag:
 def asked(folded: Tag) -> str:
     """Return the question that a folded answer belongs to: its own heading, or what stands before it."""
     heading = folded.summary.get_text(" ", strip=True) if folded.summary else ""
-    if heading not in ("", "Answer", "Does this hold?"):
+    if heading not in ("", "Answer", "Diagnosis", "Does this hold?"):
         return heading
-    before = "".join(str(one) for one in reversed(list(folded.previous_siblings)))
-    return " ".join(BeautifulSoup(before, "html.parser").get_text(" ").split()) or heading
+    before = [one.get_text(" ") for one in folded.previous_siblings if one.get_text().strip()]
+    return shorten(before[0], 240, placeholder=" …") if before else heading
 
 
 def take_answers(section: Tag, page: str, soup: BeautifulSoup) -> Tag | None:
@@ -144,7 +145,7 @@ def contents(entries: list[tuple[str, str, str]], at: dict[str, int]) -> str:
         if part:
             rows.append(f'</ol><p class="caption">{part}</p><ol>')
         else:
-            rows.append(f'<li><a href="#{name}">{title}</a><span class="at">{at.get(title, "")}</span></li>')
+            rows.append(f'<li><a href="#{name}">{title}</a><span class="at">{at.get(bare(title), "")}</span></li>')
     return f'<section class="contents"><h1>Contents</h1><ol>{"".join(rows)}</ol></section>'
 
 
@@ -189,11 +190,16 @@ def document(title: str, entries: list[tuple[str, str, str]], body: str, at: dic
     )
 
 
+def bare(title: str) -> str:
+    """Return a title without spaces: where it is set on two lines, the outline loses the one between them."""
+    return "".join(title.split())
+
+
 def pages_of(pdf: bytes) -> dict[str, int]:
     """Return the page, counted from 1, of every entry at the top of a PDF's outline."""
     reader = PdfReader(io.BytesIO(pdf))
     tops = [one for one in reader.outline if not isinstance(one, list)]
-    return {one.title.strip(): reader.get_destination_page_number(one) + 1 for one in tops}
+    return {bare(one.title): reader.get_destination_page_number(one) + 1 for one in tops}
 
 
 def printed(browser, path: Path, html: str, title: str) -> bytes:

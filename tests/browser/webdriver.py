@@ -11,6 +11,7 @@ import re
 import shutil
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -50,11 +51,14 @@ class Firefox:
             [*command, "--remote-debugging-port", "0"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
             env=os.environ | {"MOZ_HEADLESS": "1", "HOME": str(folder)},
         )  # fmt: skip
+        patience = threading.Timer(PATIENCE, self.process.kill)  # ends the loop, if nothing else does
+        patience.start()
         for line in self.process.stderr:
             if match := re.search(r"WebDriver BiDi listening on (\S+)", line):
                 break
         else:
             raise RuntimeError("Firefox ended before it listened")
+        patience.cancel()
         self.socket = websocket.create_connection(f"{match[1]}/session", timeout=PATIENCE, suppress_origin=True)
         self.count = 0
         self.errors = []
