@@ -40,6 +40,15 @@ BLOCKED = f"""for (const name of {json.dumps(STORES)}) {{
   Object.defineProperty(window, name, {{ configurable: true, get }});
 }}"""
 # Fonts, equations and instruments stand.
+# The theme lets keys reach what scrolls, 0.3 s after the width has changed.
+WITHIN_REACH = """() => new Promise((done) => {
+  const wait = (left) => {
+    const boxes = [...document.querySelectorAll("pre")];
+    const late = boxes.some((one) => one.scrollWidth > one.clientWidth && one.tabIndex < 0);
+    if (late && left) setTimeout(wait, 100, left - 1); else done();
+  };
+  wait(50);
+})"""
 SETTLED = """async () => {
   await document.fonts.ready;
   await window.MathJax?.startup?.promise;
@@ -161,6 +170,7 @@ class Reader:
                 found.problems.append("has no security policy")
             for width in widths:
                 page.set_viewport_size({"width": width, "height": 900})
+                page.evaluate(WITHIN_REACH)
                 if width in (widths[0], widths[-1]):
                     found.problems.extend(f"{width} px: {one}" for one in violations(page))
                 if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:

@@ -54,6 +54,18 @@
     document.head.append(Object.assign(document.createElement("script"), { src: `${link.href}.js` }));
   });
 
+  // What scrolls sideways must be within reach of keys: the theme sees to code, this to wide equations.
+  const reach = () => {
+    for (const one of document.querySelectorAll("mjx-container[display='true']")) {
+      if (one.scrollWidth > one.clientWidth) one.tabIndex = 0;
+      else one.removeAttribute("tabindex");
+    }
+  };
+  addEventListener("load", () => {
+    window.MathJax?.startup?.promise?.then(reach);
+    addEventListener("resize", reach);
+  });
+
   // On paper a page is light, and its answers are open. Drawings further down may not have been loaded yet.
   let opened = [];
   addEventListener("beforeprint", () => {
