@@ -343,6 +343,7 @@ def test_everything_by_keyboard(open_lab):
 def test_the_table_has_the_figures_of_the_charts(open_lab):
     page = open_lab()
     page.get_by_text("Figures as tables").click()
+    page.locator(".rl-tables table").first.wait_for(state="attached")  # drawn in the next task
     rows = page.locator(".rl-tables table").first.locator("tbody tr")
     last = rows.last.locator("th, td").all_inner_texts()
     assert last[0] == "300"

@@ -37,6 +37,7 @@ def test_a_factor_on_all_filters_flattens_the_plain_cut_alone(open_lab):
         assert filtered == pytest.approx(fixed, rel=0.02)
         assert logit < 0.05  # the small constant under the root of batch normalisation is not scaled
     page.get_by_text("Figures as tables").click()
+    page.locator(".rl-tables table").first.wait_for(state="attached")  # drawn in the next task
     rows = page.locator(".rl-tables tbody tr").evaluate_all(
         "(all) => all.map((row) => [...row.cells].slice(1).map((cell) => Number(cell.textContent.replace('−', '-'))))"
     )

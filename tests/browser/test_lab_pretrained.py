@@ -40,6 +40,7 @@ def test_a_pretrained_network_needs_fewer_labels_and_one_seed_could_mislead(page
     chart = page.get_by_role("img", name="Test error at the end")
     assert chart.locator("circle").count() == chart.locator("rect").count() == 4
     page.get_by_text("Figures as tables").click()
+    page.locator(".rl-tables table").first.wait_for(state="attached")  # drawn in the next task
     assert page.locator(".rl-tables thead th").count() == 9
 
 

@@ -65,6 +65,7 @@ def test_more_seeds_add_thin_lines_and_a_band(open_lab):
     chart = page.locator(".rl-curves .rl-panel").first
     assert chart.locator(".rl-thin").count() == 6 and chart.locator(".rl-band").count() == 2
     page.get_by_text("Figures as tables").click()
+    page.locator(".rl-tables table").first.wait_for(state="attached")  # drawn in the next task
     heads = page.locator(".rl-tables th[scope=col]").all_inner_texts()
     assert sorted(heads[1:]) == sorted(
         f"{kind}-8, seed {seed}" for kind in ("plain", "residual") for seed in range(1, 5)
