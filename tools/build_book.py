@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "book" / "_ext"))
 import address
+import editions
 from dependencies import FRONT, PACKAGE, ROOT, checksum, files_below, files_of, reached
 from filelock import FileLock
 
@@ -112,8 +113,6 @@ def add_wheel() -> None:
 
 def add_editions() -> None:
     """Write the notebooks for Colab and Binder beside the pages where the site's address is known."""
-    import editions
-
     folder = BUILD / "html" / "editions"
     shutil.rmtree(folder, ignore_errors=True)
     if site := address.site():

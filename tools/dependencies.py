@@ -56,14 +56,6 @@ def with_packages(names: Iterable[str]) -> set[str]:
     return {name for name in every if name.split(".")[0] == PACKAGE and find(name)}
 
 
-def walk(tree: ast.AST, without: frozenset[str]) -> Iterator[ast.AST]:
-    """Yield the nodes of a tree, except those in functions with these names."""
-    for node in ast.iter_child_nodes(tree):
-        if not (isinstance(node, ast.FunctionDef) and node.name in without):
-            yield node
-            yield from walk(node, without)
-
-
 def makers(named: frozenset[str]) -> frozenset[str]:
     """Return the functions that make the lab's other instruments than those ``named``."""
     if not (path := find(INSTRUMENTS)):
@@ -76,26 +68,35 @@ def makers(named: frozenset[str]) -> frozenset[str]:
     return frozenset(name for _, name in functions) - {name for key, name in functions if key in named}
 
 
-def imports(tree: ast.Module, module: str = "", without: frozenset[str] = frozenset()) -> set[str]:
-    """Return the repository's modules that a module's code imports itself; ``module`` is its name.
+def walk(tree: ast.AST, inside: frozenset[str] = frozenset()) -> Iterator[tuple[ast.AST, frozenset[str]]]:
+    """Yield the nodes of a tree, each with the names of the functions that it stands in."""
+    for node in ast.iter_child_nodes(tree):
+        around = inside | {node.name} if isinstance(node, ast.FunctionDef) else inside
+        yield node, around
+        yield from walk(node, around)
 
-    What functions ``without`` count import is left out.
+
+def imports(tree: ast.Module, module: str = "") -> dict[frozenset[str], set[str]]:
+    """Return the repository's modules that a module's code imports itself, by the functions that the import stands in.
+
+    ``module`` is its name.
     """
     package = module if module and find(module).name == "__init__.py" else module.rpartition(".")[0]
-    names = set()
-    for node in tree.body if module in IMPORTS_WHEN_CALLED else walk(tree, without):
+    found: dict[frozenset[str], set[str]] = {}
+    for node, inside in walk(tree):
+        names = found.setdefault(inside, set())
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             source = importlib.util.resolve_name("." * node.level + (node.module or ""), package or None)
             names.update([source, *(f"{source}.{alias.name}" for alias in node.names)])
-    return with_packages(names)
+    return {inside: with_packages(names) for inside, names in found.items() if names}
 
 
 @functools.cache
-def imported_by(path: Path, module: str, without: frozenset[str]) -> frozenset[str]:
-    """Return the modules that the one in this file imports itself."""
-    return frozenset(imports(ast.parse(path.read_text(encoding="utf-8")), module, without))
+def imported_by(path: Path, module: str) -> dict[frozenset[str], set[str]]:
+    """Return the modules that the one in this file imports itself, as ``imports`` does."""
+    return imports(ast.parse(path.read_text(encoding="utf-8")), module)
 
 
 def reached(names: Iterable[str], named: frozenset[str] | None = None) -> set[str]:
@@ -105,10 +106,21 @@ def reached(names: Iterable[str], named: frozenset[str] | None = None) -> set[st
     """
     modules, new = set(), with_packages(names)
     left_out = frozenset() if named is None else makers(named)
+
+    def counts(module: str, inside: frozenset[str]) -> bool:
+        if module in IMPORTS_WHEN_CALLED:
+            return not inside
+        return not (module.startswith(f"{PACKAGE}.lab.") and inside & left_out)
+
     while new:
         modules |= new
-        ours = {module: left_out if module.startswith(f"{PACKAGE}.lab.") else frozenset() for module in new}
-        new = set().union(*(imported_by(find(module), module, without) for module, without in ours.items())) - modules
+        found = [
+            there
+            for module in new
+            for inside, there in imported_by(find(module), module).items()
+            if counts(module, inside)
+        ]
+        new = set().union(*found) - modules
     return modules
 
 
@@ -139,22 +151,22 @@ def constants(tree: ast.AST) -> frozenset[str]:
     return frozenset(value for value in found if isinstance(value, str))
 
 
-def experiments_read(tree: ast.Module) -> set[str]:
-    """Return the bank's experiments that the code names, all of them if it asks for their names."""
+def experiments_read(tree: ast.Module, named: frozenset[str]) -> set[str]:
+    """Return the bank's experiments that the code names (``named`` are its texts), all if it asks for their names."""
     every = {path.name for path in (ROOT / BANK).iterdir() if path.is_dir()}
     if any(isinstance(node, ast.Attribute) and node.attr == "names" for node in ast.walk(tree)):
         return every
-    return every & constants(tree)
+    return every & named
 
 
 def files_behind(notebook: Path) -> set[Path]:
     """Return all files on which a notebook's outputs depend, apart from itself."""
     tree = code_of(notebook)
     named = constants(tree) | {"predict", "recall"}
-    modules = reached(imports(tree), named)
+    modules = reached(set().union(*imports(tree).values()), named)
     files = files_of(modules) | {ROOT / "requirements.txt"}
     if f"{PACKAGE}.runs" in modules:
-        for experiment in experiments_read(tree):
+        for experiment in experiments_read(tree, named):
             files.update(files_below(f"{BANK}/{experiment}"))
     if f"{PACKAGE}.lab.questions" in modules:
         files.update(path for path in files_below(QUESTIONS) if path.stem in named)

@@ -22,9 +22,11 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1] / "book" / "_ext"))
+import address
+
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "book"
-sys.path[:0] = [str(BOOK / "_ext")]
 KINDS = ("chapters", "appendix", "exercises")
 FOLDED = {"hide-input", "remove-input"}
 GPU = (
@@ -129,12 +131,11 @@ class Edition:
         cell, source = copy.deepcopy(cell), "".join(cell["source"])
         if cell["cell_type"] == "markdown":
             source = self.prose(source)
-            cell["source"] = source.splitlines(keepends=True)
-            return cell
-        source = ROLE.sub(self.role, source)  # in sentences that the cell prints
-        if FOLDED & set(cell["metadata"].get("tags", [])):
-            cell["metadata"] |= {"cellView": "form", "jupyter": {"source_hidden": True}}
-            source = f'# @title Draws a figure or says a sentence {{ display-mode: "form" }}\n{source}'
+        else:
+            source = ROLE.sub(self.role, source)  # in sentences that the cell prints
+            if FOLDED & set(cell["metadata"].get("tags", [])):
+                cell["metadata"] |= {"cellView": "form", "jupyter": {"source_hidden": True}}
+                source = f'# @title Draws a figure or says a sentence {{ display-mode: "form" }}\n{source}'
         cell["source"] = source.splitlines(keepends=True)
         return cell
 
@@ -148,7 +149,7 @@ def edition(path: Path, site: str, cited: dict[str, tuple[str, str]]) -> dict:
     notebook = json.loads(path.read_text(encoding="utf-8"))
     cells = notebook["cells"]
     made = Edition(name, cells, site, cited)
-    (first,) = [n for n, cell in enumerate(cells[:4]) if "find_spec" in "".join(cell["source"])] or [None]
+    first = next((n for n, cell in enumerate(cells[:4]) if "find_spec" in "".join(cell["source"])), None)
     if first is None:
         raise ValueError(f"{name}: none of its first cells looks for resnet_edu (importlib.util.find_spec)")
     install = INSTALL.format(wheel=f"{site}/wheels/{wheel_name()}")
@@ -181,8 +182,6 @@ def write(folder: Path, site: str) -> list[Path]:
 
 def push(folder: Path, repository: str, token: str) -> None:
     """Make ``folder`` the only commit of the branch of the editions. The token stands in no command line."""
-    import address
-
     secret = base64.b64encode(f"x-access-token:{token}".encode()).decode()
     settings = {"user.name": "editions", "user.email": "editions@localhost", "core.autocrlf": "false"}
     settings |= {f"http.{repository}.extraheader": f"Authorization: Basic {secret}"} if token else {}
@@ -204,8 +203,6 @@ def push(folder: Path, repository: str, token: str) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
-    import address
-
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--site", help="the published site's address (default: as book/_ext/address.py finds it)")

@@ -6,18 +6,38 @@ python tools/serve.py [PORT]    without a port, a free one is taken
 import functools
 import http.server
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 HTML = Path(__file__).parents[1] / "book" / "_build" / "html"
 
 
-def open_server(port: int) -> http.server.ThreadingHTTPServer:
-    """Return a server of the book on ``port`` (0: any free one); exit with a message if it cannot be had."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(HTML))
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files and prints no line a request."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def open_server(port: int, folder: Path = HTML, handler: type = http.server.SimpleHTTPRequestHandler):
+    """Return a server of ``folder`` on ``port`` (0: any free one); exit with a message if it cannot be had."""
     try:
-        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+        return http.server.ThreadingHTTPServer(("127.0.0.1", port), functools.partial(handler, directory=str(folder)))
     except OSError as error:
         sys.exit(f"port {port} cannot be used ({error.strerror}); leave it out to get a free one: make serve")
+
+
+@contextmanager
+def served(folder: Path, port: int = 0) -> Iterator[str]:
+    """Serve a folder in silence while the context lasts; yield its address."""
+    with open_server(port, folder, Quiet) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
 
 
 def main(arguments: list[str]) -> None:

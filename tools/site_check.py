@@ -11,7 +11,6 @@ the budget.
 
 import functools
 import gzip
-import http.server
 import json
 import os
 import re
@@ -19,7 +18,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +26,7 @@ from urllib.parse import unquote, urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
 from get_browser import find
+from serve import served
 
 SITE = Path(__file__).parents[1] / "book" / "_build" / "html"
 # 640 is what a window of 1280 shows at 200 % zoom.
@@ -39,7 +38,6 @@ BLOCKED = f"""for (const name of {json.dumps(STORES)}) {{
   const get = () => {{ throw new DOMException("The operation is insecure.", "SecurityError"); }};
   Object.defineProperty(window, name, {{ configurable: true, get }});
 }}"""
-# Fonts, equations and instruments stand.
 # The theme lets keys reach what scrolls, 0.3 s after the width has changed.
 WITHIN_REACH = """() => new Promise((done) => {
   const wait = (left) => {
@@ -49,6 +47,7 @@ WITHIN_REACH = """() => new Promise((done) => {
   };
   wait(50);
 })"""
+# Fonts, equations and instruments stand.
 SETTLED = """async () => {
   await document.fonts.ready;
   await window.MathJax?.startup?.promise;
@@ -102,23 +101,6 @@ def pages(site: Path = SITE) -> list[str]:
     """Return the names of the site's pages, the front page first."""
     found = [path.relative_to(site).as_posix() for path in site.rglob("*.html") if "_static" not in path.parts]
     return sorted(found, key=lambda name: ("/" in name, name))
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def served(site: Path) -> Iterator[str]:
-    """Serve a folder on a free port while the context lasts; yield its address."""
-    handler = functools.partial(_Quiet, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
 
 
 class Reader:

@@ -11,18 +11,10 @@ import argparse
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves files and says nothing."""
-
-    def log_message(self, *_):
-        """Print no line a request."""
+from serve import served
 
 
 def run(path: Path) -> str | None:
@@ -54,8 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not paths:
         parser.error(f"no notebook below {options.editions}")
     failed = 0
-    with ThreadingHTTPServer(("127.0.0.1", options.port), partial(Quiet, directory=options.site)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with served(options.site, options.port):
         for count, path in enumerate(paths, 1):
             start = time.perf_counter()
             problem = run(path)
@@ -64,7 +55,6 @@ def main(arguments: list[str] | None = None) -> None:
                 f"{count:>2} of {len(paths)}  {path.stem}: {problem or f'{time.perf_counter() - start:.0f} s'}",
                 flush=True,
             )
-        server.shutdown()
     sys.exit(f"{failed} of {len(paths)} editions failed" if failed else None)
 
 

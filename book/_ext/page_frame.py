@@ -5,6 +5,7 @@ outputs and extensions alike, whoever wrote them.
 """
 
 import base64
+import functools
 import hashlib
 import json
 import re
@@ -51,6 +52,12 @@ def policy(page: str) -> str:
     return "; ".join(f"{name} {value}" for name, value in allowed.items())
 
 
+@functools.cache
+def _drawn() -> frozenset[str]:
+    """Return the names of the icons that the style sheet draws."""
+    return frozenset(re.findall(r"\.(fa-[\w-]+)", ICONS.read_text(encoding="utf-8")))
+
+
 def finish(page: str, name: str) -> str:
     """Return a rendered page with its policy, without inline handlers, its source link as a download.
 
@@ -62,9 +69,8 @@ def finish(page: str, name: str) -> str:
     outside = _SCRIPT.sub("", page)
     if found := _HANDLER.search(outside):
         logger.warning("%s: the security policy forbids the handler %s: %s", name, found[1], found[0][:120])
-    drawn = set(re.findall(r"\.(fa-[\w-]+)", ICONS.read_text(encoding="utf-8")))
     for icon in set(_ICON.findall(page)):
-        if not drawn & set(re.findall(r"fa-[\w-]+", icon)) - {"fa-solid", "fa-brands", "fa-regular", "fa-lg"}:
+        if not _drawn() & set(re.findall(r"fa-[\w-]+", icon)) - {"fa-solid", "fa-brands", "fa-regular", "fa-lg"}:
             logger.warning("%s: assets/icons.css does not draw this icon: %s", name, icon)
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy(page)}" />'
     return page.replace('<meta charset="utf-8" />', f'<meta charset="utf-8" />\n    {meta}', 1)
