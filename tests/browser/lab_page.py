@@ -1,6 +1,7 @@
 """Small pages that hold instruments alone, opened in a real browser: what several test files share."""
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from conftest import problems_of
 from lab_island import shrink
 
@@ -63,6 +64,12 @@ def open_lab(browser, static):
     for context, _ in opened:
         context.close()
     assert not found, "\n".join(found)
+
+
+def faults(page):
+    """Return what axe-core says against the instruments of a page, each rule with the first elements that break it."""
+    found = Axe().run(page, context=".rl", options={"preload": False}).response["violations"]
+    return [(one["id"], [node["html"][:160] for node in one["nodes"]]) for one in found]
 
 
 def summary(page):

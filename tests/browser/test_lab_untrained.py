@@ -5,18 +5,13 @@ import re
 import numpy as np
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
-from lab_page import open_lab, static  # noqa: F401
+from lab_page import faults, open_lab, static, summary  # noqa: F401
 
 from resnet_edu import lab, paper
 from resnet_edu.figures.orders import NAMES
 
 NAMES_HERE = ("depth", "signal-and-normalization", "gradient-plus-one", "identity-mappings")
 NUMBER = r"(−?\d+(?:\.\d+)?(?:e−?\d+)?)"
-
-
-def summary(page):
-    return page.locator(".rl-summary").first.inner_text()
 
 
 def settle(page, words):
@@ -260,8 +255,7 @@ def test_no_accessibility_violation_and_fits_a_phone(open_lab, name, theme):
         settle(page, "56 layers")
     page.locator(".rl details").evaluate_all("(all) => all.forEach((one) => (one.open = true))")
     page.wait_for_timeout(100)
-    found = Axe().run(page, context=".rl", options={"preload": False}).response["violations"]
-    assert [(one["id"], [node["html"][:160] for node in one["nodes"]]) for one in found] == []
+    assert faults(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator(".rl [aria-live=polite]").count() == 1
 
