@@ -354,13 +354,18 @@ def error_curves(outcomes: Sequence[Outcome], caption: str, alt: str) -> Figure:
     return Figure(draw, caption, alt, size=size, narrow=3.4 * len(kinds))
 
 
+def label_end(ax, text: str, x: float, y: float, gap: float = 6, **style: object) -> None:
+    """Write a label ``gap`` points beside a line's last point, outside of the axes if need be."""
+    place = {"xytext": (gap, 0), "textcoords": "offset points", "va": "center", "annotation_clip": False}
+    ax.annotate(text, (x, y), **place, **style)
+
+
 def _label_ends(ax, x: float, ends: list[tuple[float, str]], gap: float, top: float) -> None:
     """Write each label beside its line's last point, pushed upward so that no two overlap."""
     floor = ax.get_ylim()[0] - gap / 2  # the lowest label stands clear of the axis
     for y, text in sorted(ends):
         floor = max(y, floor + gap)
-        ax.annotate(text, (x, min(floor, top)), xytext=(7, 0), textcoords="offset points", va="center",
-                    fontsize=9.5, annotation_clip=False)  # fmt: skip
+        label_end(ax, text, x, min(floor, top), gap=7, fontsize=9.5)
 
 
 def error_by_depth(outcomes: Sequence[Outcome], caption: str, alt: str) -> Figure:

@@ -29,7 +29,7 @@ def gradient_ratios(record: dict) -> tuple[list[int], list[float]]:
 
 def ratio_figure(records: list[dict]):
     """Return the ratio of gradient norms, second convolution to last, over the steps of recorded runs."""
-    from resnet_edu.figures import NAMES, Figure, style_of
+    from resnet_edu.figures import NAMES, Figure, label_end, style_of
     from resnet_edu.figures.signals import number
 
     curves = [(made, *gradient_ratios(made)) for made in records]
@@ -39,11 +39,7 @@ def ratio_figure(records: list[dict]):
         for made, steps, ratios in curves:
             config = made["config"]
             axes.semilogy(steps, ratios, **style_of(config["shortcut"]))
-            name = f"{NAMES[config['shortcut']]}-{config['depth']}"
-            axes.annotate(
-                name, (steps[-1], ratios[-1]), xytext=(6, 0), textcoords="offset points", va="center",
-                annotation_clip=False,
-            )  # fmt: skip
+            label_end(axes, f"{NAMES[config['shortcut']]}-{config['depth']}", steps[-1], ratios[-1])
         axes.axhline(1, color=ink["soft"], lw=0.9, ls=":")
         axes.set(xlabel="step", ylabel="gradient, second / last")
 

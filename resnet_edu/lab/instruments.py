@@ -26,7 +26,7 @@ def _errors(text: str) -> list[float]:
 
 def figure(records: list[dict]):
     """Return the test error of recorded runs over the steps, as a ``resnet_edu.figures.Figure``."""
-    from resnet_edu.figures import Figure, style_of
+    from resnet_edu.figures import NAMES, Figure, label_end, style_of
 
     curves = [(made, made["tested_steps"], _errors(made["test_error"])) for made in records]
 
@@ -35,11 +35,7 @@ def figure(records: list[dict]):
         for made, steps, errors in curves:
             config = made["config"]
             axes.plot(steps, errors, marker=".", **style_of(config["shortcut"]))
-            kind = "plain" if config["shortcut"] == "none" else "residual"
-            axes.annotate(
-                f"{kind}-{config['depth']}", (steps[-1], errors[-1]), xytext=(6, 0), textcoords="offset points",
-                va="center", annotation_clip=False,
-            )  # fmt: skip
+            label_end(axes, f"{NAMES[config['shortcut']]}-{config['depth']}", steps[-1], errors[-1])
         axes.set(xlabel="step", ylabel="test error (%)", ylim=(0, 100))
 
     ends = " and ".join(

@@ -103,6 +103,10 @@ class Solution:
         )
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
+    def fits(self, record: Mapping) -> bool:
+        """Whether a record is of what is run now."""
+        return record["code"] == self.code and record["seeds"] == self.seeds
+
     def run(self) -> dict:
         """Run it and return its record. Takes up to a few minutes, on one thread."""
         from resnet_edu.training import cpu_threads
@@ -157,7 +161,7 @@ class Solution:
         if record is None:
             return [f"{name} is not recorded; {again}"]
         lines = []
-        if record["code"] != self.code or record["seeds"] != self.seeds:
+        if not self.fits(record):
             lines.append(f"{name} was changed after it was recorded; {again}")
         if unknown := places - set(record["numbers"]):
             lines.append(

@@ -22,19 +22,11 @@ def main(words: list[str] | None = None) -> int:
         help="one exercise; it is run even if its record fits",
     )
     given = parser.parse_args(words)
+    names = [given.chapter] if given.chapter else solutions.chapters()
     try:
-        wanted = [
-            one
-            for name in [given.chapter]
-            if name
-            for one in solutions.load(name)
-        ]
+        wanted = [one for name in names for one in solutions.load(name)]
     except ValueError as error:
         parser.error(str(error))
-    if not given.chapter:
-        wanted = [
-            one for name in solutions.chapters() for one in solutions.load(name)
-        ]
     if given.number is not None:
         wanted = [one for one in wanted if one.number == given.number]
         if not wanted:
@@ -43,8 +35,8 @@ def main(words: list[str] | None = None) -> int:
             )
     for one in wanted:
         kept = solutions.records(one.chapter).get(str(one.number))
-        fits = kept and kept["code"] == one.code and kept["seeds"] == one.seeds
-        if one.is_hint or (fits and given.number is None):
+        done = kept and one.fits(kept) and given.number is None
+        if one.is_hint or done:
             continue
         print(f"{one.chapter}, exercise {one.number} …", end=" ", flush=True)
         print(f"{solutions.record(one)['seconds']} s", flush=True)

@@ -4,6 +4,7 @@ import { SHORTCUT } from "../parts/chooser.mjs";
 import { button, numberField, panel, select } from "../parts/controls.mjs";
 import { countNetwork } from "../parts/counting.mjs";
 import { Messages } from "../parts/messages.mjs";
+import { separated } from "../parts/numbers.mjs";
 import { ratioBars } from "../parts/ratios.mjs";
 import { table } from "../parts/table.mjs";
 import { html, show } from "../parts/ui.mjs";
@@ -44,7 +45,6 @@ const VALUES = {
   block: ["basic", "bottleneck"], stem: ["cifar", "imagenet"], shortcut: ["none", "A", "B", "C"], variant: ["v1", "v1.5"],
   side: [8, 28, 32, 96, 224], colours: [1, 3], classes: [10, 100, 1000], bias: [false, true], bare: [false, true],
 };
-const number = (value) => value.toLocaleString("en-US");
 const millions = (value) => `${(value / 1e6).toLocaleString("en-US", { maximumFractionDigits: 1 })} million`;
 
 /** In which parts two networks differ; the image is not a part, and a stride's place is one of bottlenecks alone. */
@@ -94,12 +94,12 @@ export function mount(el) {
         ${["block", "shortcut", "stem"].map(pick)}${[0, 1, 2, 3].map(stage)}${whole("Width", spec.width, 1, 512, (width) => choose({ width }))}</div>
       <details><summary>Image, classes and details</summary><div class="rl-settings rl-choices">${["side", "colours", "classes", "variant", "bias", "bare"].map(pick)}</div></details>
       ${messages.view()}<output class="rl-summary"><strong>${made.layers} layers with weights: ${name}.</strong>
-        ${number(made.parameters)} parameters, ${millions(made.multiply_adds)} multiply-adds for one image. ${made.projections
+        ${separated(made.parameters)} parameters, ${millions(made.multiply_adds)} multiply-adds for one image. ${made.projections
     ? `${made.projections} projection${made.projections > 1 ? "s" : ""} on shortcuts, not counted as layers.` : "No projection on a shortcut."}</output>
-      ${panel("Beside another network", "", html`${ratioBars([ours, theirs], [["Parameters", made.parameters, beside.parameters, number], ["Multiply-adds", made.multiply_adds, beside.multiply_adds, millions]])}
+      ${panel("Beside another network", "", html`${ratioBars([ours, theirs], [["Parameters", made.parameters, beside.parameters, separated], ["Multiply-adds", made.multiply_adds, beside.multiply_adds, millions]])}
         <div class="rl-bar rl-actions">${button("Compare with this one from now on", () => { other = spec; screen.redraw(); }, { disabled: other === spec })}</div>`)}
       <div class="rl-tables rl-card" tabindex="0" role="region" aria-label="Stage by stage">${table("Stage by stage, for one image", ["Part", "Blocks", "Channels", "Map", "Layers", "Parameters", "Multiply-adds"],
-    made.stages.map((one) => [one.name, one.blocks || "–", one.channels, `${one.side}×${one.side}`, one.layers, number(one.parameters), millions(one.multiply_adds)]))}</div>
+    made.stages.map((one) => [one.name, one.blocks || "–", one.channels, `${one.side}×${one.side}`, one.layers, separated(one.parameters), millions(one.multiply_adds)]))}</div>
       <p class="rl-key">Counted in this page, as resnet_edu.accounting counts: biases add no multiply-adds, a batch normalisation has two numbers a channel.</p></section>`;
   });
   return screen.close;

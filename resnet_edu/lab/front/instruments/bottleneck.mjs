@@ -4,7 +4,7 @@ import { SHORTCUT } from "../parts/chooser.mjs";
 import { button, select } from "../parts/controls.mjs";
 import { countBlock } from "../parts/counting.mjs";
 import { Messages } from "../parts/messages.mjs";
-import { agent, say } from "../parts/numbers.mjs";
+import { agent, say, separated } from "../parts/numbers.mjs";
 import { ratioBars } from "../parts/ratios.mjs";
 import { openSource } from "../parts/sources.mjs";
 import { html, show } from "../parts/ui.mjs";
@@ -16,7 +16,6 @@ const LABELS = {
   variant: { name: "Stride on", v1: "first 1×1 (v1)", "v1.5": "3×3 (v1.5)" },
 };
 const [PASSES, GUESS] = [9, 3e9]; // passes a press at most; multiply-adds a second on a device that was not measured yet
-const number = (value) => value.toLocaleString("en-US");
 const matters = ({ block, stride }) => block === "bottleneck" && stride === 2; // whether the variant does
 const keyOf = (one) => [one.block, one.channels, one.shortcut, one.stride, matters(one) ? one.variant : "v1.5"].join("/");
 const nameOf = (one) => `${one.block}-${one.channels}${one.shortcut === "A" ? "" : one.shortcut === "none" ? ", no shortcut" : `, shortcut ${one.shortcut}`}${one.stride === 2 ? ", stride 2" : ""}${matters(one) ? `, ${one.variant}` : ""}`;
@@ -93,7 +92,7 @@ class Designer {
     const recorded = pair.map((block) => data.times[keyOf(block)]);
     const here = pair.map((block) => this.found.get(keyOf(block)));
     const rows = [
-      ["Parameters", one.parameters, other.parameters, number],
+      ["Parameters", one.parameters, other.parameters, separated],
       ["Multiply-adds", one.multiply_adds, other.multiply_adds, (value) => `${(value / 1e6).toFixed(1)} million`],
       ["Kept for the way back", one.memory, other.memory, (value) => `${(value / 1e6).toFixed(2)} MB`],
       ["Forward pass, recorded", recorded[0][0], recorded[1][0], (value) => `${say(value)} ms`, recorded.map(([, ...range]) => scatter(range)).join(" against ")],

@@ -6,6 +6,7 @@ import { button, scrub, select } from "../parts/controls.mjs";
 import { Field, settled } from "../parts/field.mjs";
 import { KEYS } from "../parts/guess.mjs";
 import { Messages } from "../parts/messages.mjs";
+import { ratioOf } from "../parts/network.mjs";
 import { count, percent, say } from "../parts/numbers.mjs";
 import { unpackAll } from "../parts/record.mjs";
 import { nextSeeds, sayMean, statistics } from "../parts/seeds.mjs";
@@ -22,8 +23,6 @@ const CELLS = Object.keys(STYLES).flatMap((shortcut) => DEPTHS.map((depth) => ({
 })));
 const START = 50; // where the handles stand: no guess
 
-/** Gradient norm of the second convolution's weights divided by the last one's: as the chapter's tables. */
-const ratioOf = (norms) => norms[1] / norms.at(-2);
 const shown = (run) => run.state === "done" || run.state === "running";
 
 /** Where things stand in the chart of eight: two columns a depth, errors from 0 to 100 %. */

@@ -1,6 +1,6 @@
 // Drawing: a digit on its way through a network, block by block, and what the classifier would say if the rest were cut.
 
-import { Bench } from "../parts/bench.mjs";
+import { Bench, offer } from "../parts/bench.mjs";
 import { button, panel, select, slider } from "../parts/controls.mjs";
 import { heat } from "../parts/heat.mjs";
 import { Messages } from "../parts/messages.mjs";
@@ -12,7 +12,6 @@ import { html, inSight, show } from "../parts/ui.mjs";
 const TEST = 1437; // number of the first test image
 const OTHERS = 40; // test images on which the way to the answer is counted
 const CLASSES = 10;
-const offer = (name, depth, shortcut, steps) => ({ name, label: name, config: { depth, shortcut, steps, test_every: 50 } });
 const best = (row) => row.reduce((most, value, digit) => (value > row[most] ? digit : most), 0);
 const rowsOf = ({ probabilities }) => Array.from({ length: probabilities.length / CLASSES }, (_, n) => Array.from(probabilities.slice(n * CLASSES, (n + 1) * CLASSES)));
 const percent = (share) => (100 * share).toFixed(0);

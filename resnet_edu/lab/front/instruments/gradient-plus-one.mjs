@@ -3,7 +3,7 @@
 
 import { button, select, slider, toggle } from "../parts/controls.mjs";
 import { Messages } from "../parts/messages.mjs";
-import { network } from "../parts/network.mjs";
+import { network, ratioOf } from "../parts/network.mjs";
 import { say } from "../parts/numbers.mjs";
 import { OwnNetworks, metadataOf } from "../parts/own.mjs";
 import { Untrained, sizePanel } from "../parts/sizes.mjs";
@@ -15,7 +15,6 @@ const KEPT = 0.01; // a direction counts as kept above this singular value, as r
 const IMAGE = 0; // the first training image, as on the page
 const TWINS = { none: "plain", A: "residual" };
 const START = { depth: 20, normalization: "batch", activation: "post", on: new Array(9).fill(false), block: 2, gain: 1, copy: false, seed: 1, own: null };
-const ratioOf = (norms) => norms[1] / norms.at(-2);
 const keeping = (count) => Array.from({ length: count }, (_, n) => n + 1).filter((number) => number === 1 || (number - 1) % (count / 3)); // blocks that keep the shape
 const keeps = (count, block) => (keeping(count).includes(block) ? block : 1);
 

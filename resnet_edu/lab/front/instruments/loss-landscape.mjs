@@ -1,6 +1,6 @@
 // Loss landscape: what a factor on all filters does to a cut, and a map around the network at hand, drawn as it is computed.
 
-import { Bench } from "../parts/bench.mjs";
+import { Bench, offer } from "../parts/bench.mjs";
 import { nameOf } from "../parts/config.mjs";
 import { button, panel, progressBar, select, slider } from "../parts/controls.mjs";
 import { heat, notConvex } from "../parts/heat.mjs";
@@ -20,7 +20,6 @@ const GUESSING = Math.log(10);
 const evenly = (count, reach = 1) => Array.from({ length: count }, (_, n) => reach * ((2 * n) / (count - 1) - 1));
 const TICKS = [[0, "−1"], [0.5, "0"], [1, "1"]];
 const times = (factor) => `× ${Number(factor.toPrecision(3))}`;
-const offer = (name, depth, shortcut, steps) => ({ name, label: name, config: { depth, shortcut, steps, test_every: 50 } });
 
 class Landscape {
   constructor(el, data, tools) {

@@ -1,6 +1,6 @@
 // Pretrained: the network at hand learns digits in another position from a few labels, beside one that starts from scratch.
 
-import { Bench } from "../parts/bench.mjs";
+import { Bench, offer } from "../parts/bench.mjs";
 import { curveKey, curvePanels, drawCurves } from "../parts/chart.mjs";
 import { button, select } from "../parts/controls.mjs";
 import { Field, trainAll } from "../parts/field.mjs";
@@ -14,7 +14,6 @@ const [STEPS, MORE] = [100, 3];
 const WAYS = { tuned: "fine-tuned", scratch: "from scratch" };
 const STYLES = { tuned: "on", scratch: "off" };
 const TURNS = [[180, "upside down"], [90, "a quarter turn"], [0, "as they were"]];
-const offer = (name, depth, shortcut, steps) => ({ name, label: name, config: { depth, shortcut, steps, test_every: 50 } });
 
 class Pretrained {
   constructor(el, data, tools) {

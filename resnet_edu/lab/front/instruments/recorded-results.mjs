@@ -4,6 +4,7 @@ import { Address } from "../parts/address.mjs";
 import { button, panel, select, toggle } from "../parts/controls.mjs";
 import { saveBytes } from "../parts/files.mjs";
 import { dayOf, say } from "../parts/numbers.mjs";
+import { statistics } from "../parts/seeds.mjs";
 import { folded, table } from "../parts/table.mjs";
 import { drawn, html, show } from "../parts/ui.mjs";
 
@@ -15,9 +16,12 @@ const MARKS = ["M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0", "M-4-4H4V4H-4Z", "M0-5L5 4H-
 const sorted = (values) => [...new Set(values)].sort((a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b))));
 const text = (value) => (value === null ? "–" : String(value));
 const named = (key, value) => NAMES[`${key}=${value}`] ?? `${key} ${text(value)}`;
-const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-const deviation = (values) => Math.sqrt(values.reduce((sum, value) => sum + (value - mean(values)) ** 2, 0) / (values.length - 1));
-const spread = (values) => (values.length ? `${say(mean(values))}${values.length > 1 ? ` ± ${say(deviation(values))}` : ""} (n = ${values.length})` : "–");
+const mean = (values) => statistics(values).mean;
+
+function spread(values) {
+  const { n, mean: middle, sd } = statistics(values);
+  return n ? `${say(middle)}${n > 1 ? ` ± ${say(sd)}` : ""} (n = ${n})` : "–";
+}
 
 class Bank {
   constructor(el, data, bank) {

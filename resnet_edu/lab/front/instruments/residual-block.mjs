@@ -5,6 +5,7 @@ import { Field } from "../parts/field.mjs";
 import { logChart } from "../parts/log-chart.mjs";
 import { Messages } from "../parts/messages.mjs";
 import { say } from "../parts/numbers.mjs";
+import { geometricMean } from "../parts/seeds.mjs";
 import { folded, table } from "../parts/table.mjs";
 import { html, show, value } from "../parts/ui.mjs";
 
@@ -14,8 +15,7 @@ const START = { blocks: 3, learning_rate: 0.1, last_scale: 1, normalization: "ba
 // What resnet_edu's chapter uses: 8 channels of 6×6, batches of 16, no weight decay.
 const FIXED = { task: "stack", width: 8, size: 6, batch_size: 16, steps: 150, weight_decay: 0 };
 const LAST = 10; // steps at the end whose geometric mean counts
-const geometric = (values) => Math.exp(values.reduce((sum, one) => sum + Math.log(one), 0) / values.length);
-const ended = (run) => (run.state === "done" ? geometric(run.frames.slice(-LAST).map(({ loss }) => loss)) : NaN);
+const ended = (run) => (run.state === "done" ? geometricMean(run.frames.slice(-LAST).map(({ loss }) => loss)) : NaN);
 const range = (values) => (values.length === 1 ? say(values[0]) : `${say(Math.min(...values))} to ${say(Math.max(...values))}`);
 
 class Stacks {

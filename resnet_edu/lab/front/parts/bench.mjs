@@ -11,6 +11,9 @@ import { origin } from "./source-line.mjs";
 import { openSource } from "./sources.mjs";
 import { html } from "./ui.mjs";
 
+/** What a press trains, by the settings in which most offers differ. */
+export const offer = (name, depth, shortcut, steps) => ({ name, label: name, config: { depth, shortcut, steps, test_every: 50 } });
+
 const empty = (offer) => ({ ...offer, config: { ...DEFAULTS, ...offer.config }, run: null, state: "empty", own: null, runner: null, waiting: null });
 
 export class Bench {

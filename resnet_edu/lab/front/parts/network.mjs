@@ -5,6 +5,9 @@ import { say } from "./numbers.mjs";
 import { shareOf, viridis } from "./strip.mjs";
 import { html } from "./ui.mjs";
 
+/** Gradient norm of the second convolution's weights divided by the last one's, from the norms of all layers: as the chapters' tables. */
+export const ratioOf = (norms) => norms[1] / norms.at(-2);
+
 const LABEL = "Shortcuts, block by block; arrow keys move from block to block";
 
 /** Move the focus with the arrow keys; only the block in focus is reached with Tab. */

@@ -12,6 +12,9 @@ export const percent = (value) => (Number.isFinite(value) ? value.toFixed(1) : "
 
 export const count = (number, noun = "step") => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
+/** "1,727,962". */
+export const separated = (number) => number.toLocaleString("en-US");
+
 /** 10 to a whole power, short. */
 export const power = (exponent) => (Math.abs(exponent) < 3 ? String(Number((10 ** exponent).toFixed(2))) : `1e${exponent}`.replace("-", "−"));
 

@@ -14,6 +14,8 @@ export function statistics(values) {
   return { n, mean, sd, least: Math.min(...values), most: Math.max(...values) };
 }
 
+export const geometricMean = (values) => Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+
 /** "3.1 %", or "2.8 to 5.6 %". */
 export function sayRange(values, unit = " %") {
   const { n, least, most } = statistics(values);

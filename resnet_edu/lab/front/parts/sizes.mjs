@@ -3,6 +3,7 @@
 import { chart, drawSizes } from "./chart.mjs";
 import { DEFAULTS } from "./config.mjs";
 import { button, panel } from "./controls.mjs";
+import { geometricMean } from "./seeds.mjs";
 import { openSource } from "./sources.mjs";
 
 /** Resolves once `el` is in sight or nearly so. */
@@ -84,7 +85,7 @@ export class Untrained {
 }
 
 /** The geometric mean of lists of equal length, place by place. */
-export const geometric = (lists) => Array.from(lists[0], (_, n) => Math.exp(lists.reduce((sum, list) => sum + Math.log(list[n]), 0) / lists.length));
+export const geometric = (lists) => Array.from(lists[0], (_, n) => geometricMean(lists.map((list) => list[n])));
 
 /** Lines of one network under several seeds: each thin, and their geometric mean in front. */
 export const drawsOf = (lists, style, label) => [
