@@ -9,6 +9,7 @@ import getpass
 import json
 import os
 import platform
+import secrets
 import select
 import shutil
 import subprocess
@@ -25,7 +26,9 @@ from resnet_edu.course import cgroups
 
 KINDS = ("bwrap", "docker", "none")
 PACKAGE = Path(resnet_edu.__file__).parent
-FIRST_UID = 60_000  # users without a name and without rights, one for each sandbox, when root grades
+# Numbers of users that nobody gives out (systemd's table of user numbers), where all numbers exist, else a few.
+UNUSED_UIDS, FEW_UNUSED_UIDS = range(1_879_048_192, 2_147_352_576), range(60_706, 61_184)
+INNER_UID = 60_000  # in a container, and inside a namespace of its own: no other process counts
 MIB = 1 << 20
 ZYGOTE = 1024 * MIB  # bytes that the imports of a worker take at most
 WARNING = """\
@@ -75,7 +78,7 @@ def bwrap_command(course: Path, limits: Limits, root: bool) -> list[str]:
     command += [
         "--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_CHOWN",
     ] if root else [
-        "--unshare-user", "--disable-userns", "--uid", str(FIRST_UID), "--gid", str(FIRST_UID),
+        "--unshare-user", "--disable-userns", "--uid", str(INNER_UID), "--gid", str(INNER_UID),
     ]  # fmt: skip
     # First of all, so that a Python that lies somewhere in /tmp is laid on top of it, not under it.
     command += ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", "/tmp"]
@@ -108,7 +111,7 @@ def bwrap_command(course: Path, limits: Limits, root: bool) -> list[str]:
 def docker_command(image: str, limits: Limits) -> list[str]:
     """Return the command line that runs a worker in a container; the image holds resnet-edu and IPython."""
     command = ["docker", "run", "--rm", "--interactive", "--network", "none", "--read-only", "--cap-drop", "ALL"]
-    command += ["--security-opt", "no-new-privileges", "--user", f"{FIRST_UID}:{FIRST_UID}"]
+    command += ["--security-opt", "no-new-privileges", "--user", f"{INNER_UID}:{INNER_UID}"]
     command += ["--pids-limit", str(limits.threads), "--memory", str(limits.memory + 1024 * MIB)]
     command += ["--memory-swap", str(limits.memory + 1024 * MIB), "--shm-size", str(limits.disk)]
     command += ["--tmpfs", f"/tmp:rw,mode=1777,size={limits.disk}"]
@@ -168,14 +171,14 @@ class Sandbox:
         root, uid, work = os.getuid() == 0, None, "/tmp/work"
         inherited = None
         if self.kind == "bwrap":
-            command, uid = bwrap_command(self.course, self.limits, root), FIRST_UID + self.slot if root else None
+            command, uid = bwrap_command(self.course, self.limits, root), unused_uid() if root else None
         elif self.kind == "docker":
             command = docker_command(self.image, self.limits)
         else:
             self.folder = work = tempfile.mkdtemp(prefix=f"grading-{getpass.getuser()}-")
             command = [sys.executable, "-m", "resnet_edu.course.worker"]
             inherited = environment(work) | {"PYTHONPATH": str(PACKAGE.parent)}
-            uid = FIRST_UID + self.slot if root and _everyone_can_read(sys.prefix, sys.base_prefix, PACKAGE) else None
+            uid = unused_uid() if root and _everyone_can_read(sys.prefix, sys.base_prefix, PACKAGE) else None
         if self.kind != "docker":  # which has limits of its own
             self.group = cgroups.make(f"resnet-edu-{self.slot}", self.limits.memory + ZYGOTE)
         self.process = subprocess.Popen(
@@ -258,6 +261,20 @@ class Sandbox:
         self.group = None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def unused_uid() -> int:
+    """Return the number of a user without a name and without rights, another at each call.
+
+    Linux counts a user's processes wherever they run: of two sandboxes with one number, each would fill the other's
+    limit, even if two people grade on one machine.
+    """
+    try:
+        ranges = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+        known = max(int(first) + int(count) for first, _, count in ranges)
+    except OSError:
+        known = UNUSED_UIDS.stop  # no Linux
+    return secrets.choice(UNUSED_UIDS if known >= UNUSED_UIDS.stop else FEW_UNUSED_UIDS)
 
 
 def _everyone_can_read(*paths: str | Path) -> bool:

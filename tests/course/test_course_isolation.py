@@ -5,9 +5,10 @@ import platform
 import fixture
 import pytest
 
+from resnet_edu.course import running
 from resnet_edu.course.classroom import grade_class
 from resnet_edu.course.notebooks import Assignment
-from resnet_edu.course.sandbox import MIB, Limits, problem
+from resnet_edu.course.sandbox import MIB, Limits, Sandbox, problem
 from resnet_edu.course.worker import seccomp
 
 needs_bwrap = pytest.mark.skipif(problem("bwrap") is not None, reason=f"bubblewrap does not work: {problem('bwrap')}")
@@ -108,6 +109,27 @@ def test_several_processes_share_one_limit(tmp_path):
     found = graded(tmp_path, "bwrap", Limits(cell=20, total=60, memory=1536 * MIB), one=source)["one"]
     assert found["status"] == "crashed" and "used more than 1,536 MiB" in found["questions"][0]["message"]
     assert found["questions"][1]["points"] == 3
+
+
+@needs_bwrap
+def test_processes_of_another_grading_do_not_count(tmp_path):
+    """Two people grade on one machine: each sandbox is the first of its own grading, and each is nearly full."""
+    source = """import threading, time
+threading.stack_size(1 << 20)
+for _ in range(90):
+    threading.Thread(target=time.sleep, args=(60,)).start()
+"""
+    course = fixture.course(tmp_path)
+    sandboxes = [Sandbox("bwrap", course, LIMITS, ["numpy"]) for _ in range(2)]
+    try:
+        for sandbox in sandboxes:
+            sandbox.start()
+            running.begin(sandbox)
+            reply = sandbox.ask("code", 60, name="threads", source=source, limit=LIMITS.cell, seed=0)
+            assert reply["outcome"] == "passed", reply
+    finally:
+        for sandbox in sandboxes:
+            sandbox.close()
 
 
 def test_the_filter_is_a_whole_program():
