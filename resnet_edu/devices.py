@@ -1,5 +1,7 @@
 """Where tensors are: which device to take, what it is called, and what it lacks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -57,6 +59,29 @@ def _free_host_memory() -> int | None:
 def in_gib(count: float) -> str:
     """Return a number of bytes as text, in GiB or MiB."""
     return f"{count / 2**30:,.1f} GiB" if count >= 2**29 else f"{count / 2**20:,.0f} MiB"
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Let products and convolutions of float32 numbers use all their bits inside; decorates functions as well.
+
+    NVIDIA's GPUs since Ampere round the factors to TF32, 11 of 24 bits, in convolutions unless told otherwise:
+    gradients and Jacobians are then off by 1e-3. (``torch.backends.cudnn.flags`` has the switch, too, but its own
+    default turns cuDNN off.)
+    """
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    if hasattr(cudnn, "conv"):  # since PyTorch 2.9, which refuses to read the switches of before once these are set
+        switches = [(cudnn.conv, "fp32_precision", "ieee"), (matmul, "fp32_precision", "ieee")]
+    else:
+        switches = [(cudnn, "allow_tf32", False), (matmul, "allow_tf32", False)]
+    before = [(place, name, getattr(place, name)) for place, name, _ in switches]
+    try:
+        for switch in switches:
+            setattr(*switch)
+        yield
+    finally:
+        for switch in before:
+            setattr(*switch)
 
 
 def to_float64(tensor: Tensor) -> Tensor:

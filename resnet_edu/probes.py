@@ -9,7 +9,8 @@ Batch normalisation makes a probe's answer depend on whose mean and variance it 
 * ``"running"``: the stored ones, as in evaluation. Each sample is on its own, which a Jacobian needs.
   ``recalibrate`` gives a new network stored statistics that fit.
 
-Dropout, where a network has any, is off, except in ``gradient_norms`` of a given batch.
+Dropout, where a network has any, is off, except in ``gradient_norms`` of a given batch. Products have float32's whole
+precision, on GPUs that would round to TF32 as well.
 """
 
 import copy
@@ -26,13 +27,14 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from resnet_edu.blocks import PreActivationBlock, choose
-from resnet_edu.devices import to_float64
+from resnet_edu.devices import full_precision, to_float64
 from resnet_edu.networks import weighted_layers
 
 STATISTICS = ("batch", "running")
 DENSE_LIMIT = 8192  # the larger side of a dense Jacobian; 8192 x 8192 float32 numbers are 256 MiB
 
 
+@full_precision()
 def recalibrate(network: nn.Module, images: Tensor, batch_size: int | None = None) -> nn.Module:
     """Return a copy, in evaluation mode, whose running statistics are those of ``images`` ``(N, C, H, W)``.
 
@@ -55,6 +57,7 @@ def recalibrate(network: nn.Module, images: Tensor, batch_size: int | None = Non
     return network.eval()
 
 
+@full_precision()
 def gradient_norms(network: nn.Module, images: Tensor | None = None, labels: Tensor | None = None) -> dict[str, float]:
     """Return the norm of the loss gradient with respect to each layer's weights, input first.
 
@@ -85,6 +88,7 @@ def gradient_norms(network: nn.Module, images: Tensor | None = None, labels: Ten
     return dict(zip(layers, norms.tolist(), strict=True))  # one wait for the device
 
 
+@full_precision()
 def activation_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[float]:
     """Return the norm of the loss gradient with respect to what enters each block, input first, and leaves the last.
 
@@ -110,6 +114,7 @@ def activation_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> 
     return [gradient.norm().item() for gradient in gradients]
 
 
+@full_precision()
 def response_std(network: nn.Module, images: Tensor, statistics: str = "batch") -> dict[str, float]:
     """Return the standard deviation of each convolution's response to ``images`` ``(N, C, H, W)``, input first.
 
@@ -145,6 +150,7 @@ class BlockVariance(NamedTuple):
     output: float
 
 
+@full_precision()
 def activation_variance(network: nn.Module, images: Tensor, statistics: str = "batch") -> dict[str, BlockVariance]:
     """Return the variances of each block's input, branch, shortcut and output for ``images`` ``(N, C, H, W)``.
 
@@ -172,6 +178,7 @@ def activation_variance(network: nn.Module, images: Tensor, statistics: str = "b
     return {name: BlockVariance(*row) for name, row in zip(found, values, strict=True)}
 
 
+@full_precision()
 def jacobian(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Return the dense Jacobian of ``function`` at one sample ``x`` ``(1, …)``: ``(outputs, inputs)``.
 
@@ -209,6 +216,7 @@ def block_jacobian(block: nn.Module, x: Tensor, path: str = "block") -> Tensor:
     return jacobian(block if path == "block" else getattr(block, path), x)
 
 
+@full_precision()
 def block_jacobians(network: nn.Module, x: Tensor, start: int = 0, stop: int | None = None) -> list[Tensor]:
     """Return the Jacobians of ``network.blocks[start:stop]`` at what one image ``x`` ``(1, C, H, W)`` makes of them.
 
@@ -299,6 +307,7 @@ def block_spectra(network: nn.Module, images: Tensor, method: str = "linear") ->
     return Spectra(*means, kept=float(np.mean(kept)))
 
 
+@full_precision()
 def top_singular_value(
     function: Callable[[Tensor], Tensor], x: Tensor, iterations: int = 100, tolerance: float = 1e-4, seed: int = 0
 ) -> float:
@@ -348,6 +357,7 @@ class GradientCorrelation:
     mean_cosine: float
 
 
+@full_precision()
 def gradient_correlation(
     network: nn.Module, inputs: Tensor, max_lag: int = 15, output: int = 0, statistics: str = "running"
 ) -> GradientCorrelation:
@@ -452,6 +462,7 @@ class PathTape:
     See ``path_gradients``. Raises ``ValueError`` for a plain network, which has but one path.
     """
 
+    @full_precision()
     def __init__(self, network: nn.Module, images: Tensor, labels: Tensor, statistics: str = "running"):
         network = _copy(network, statistics)
         for number, block in enumerate(network.blocks):
@@ -477,6 +488,7 @@ class PathTape:
         self.blocks_output = output.detach().requires_grad_()
         return self.blocks_output
 
+    @full_precision()
     def gradient(self, branches: set[int]) -> Tensor:
         """Return the gradient ``(N, C, H, W)`` through these blocks' branches and all others' shortcuts.
 

@@ -243,7 +243,9 @@ class _Run:
         self.step = 0
         self.threads = _threads(network, data, config)
         self._check()
-        if config.channels_last:
+        # On Apple's GPUs batch normalisation computes wrong in this order (PyTorch's issues 134580 and 174345).
+        self.channels_last = config.channels_last and data.device.type in ("cpu", "cuda")
+        if self.channels_last:
             network.to(memory_format=torch.channels_last)
         self.stepper = _GraphStepper(self) if config.cuda_graph else _Stepper(self)
 
@@ -358,7 +360,7 @@ class _Run:
                         self.processes.share(labels[batch.to(labels.device)]),
                     )
                     images = data.normalize(images)  # (B / processes, C, H, W) float32
-                    if config.channels_last:
+                    if self.channels_last:
                         images = images.contiguous(memory_format=torch.channels_last)
                     rate = learning_rate_at(config, self.step, self.steps)
                     since = since + self.stepper(images, targets, len(batch), rate)

@@ -71,6 +71,61 @@ def test_probes_need_no_float64_on_the_device(digits):
     assert np.allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_memory_order_is_left_alone_where_batch_normalization_fails_in_it(digits):
+    data = replace(digits, train=Split(digits.train.images[:40], digits.train.labels[:40]))
+
+    def orders(device):
+        network = cifar_resnet(8, width=2, in_channels=1).to(device)
+        seen = []
+        network.layer2[0].register_forward_hook(lambda module, inputs, output: seen.append(output))
+        next(train(network, data.to(device), TrainConfig(epochs=1, batch_size=40)))
+        weight = network.layer2[0].conv2.weight
+        return [one.is_contiguous(memory_format=torch.channels_last) for one in (weight, seen[0])]
+
+    assert orders(torch.device("cpu")) == [True, True]
+    with other_device() as device:
+        assert orders(device) == [False, False]
+
+
+PROBES = {
+    "recalibrate": lambda network, images, labels: probes.recalibrate(network, images),
+    "gradient_norms": probes.gradient_norms,
+    "activation_gradients": probes.activation_gradients,
+    "response_std": lambda network, images, labels: probes.response_std(network, images),
+    "activation_variance": lambda network, images, labels: probes.activation_variance(network, images),
+    "jacobian": lambda network, images, labels: probes.jacobian(network, images[:1]),
+    "block_jacobian": lambda network, images, labels: probes.block_jacobian(network, images[:1]),
+    "chain_jacobian": lambda network, images, labels: probes.chain_jacobian(network, images[:1], 0, 1),
+    "block_spectra": lambda network, images, labels: probes.block_spectra(network, images[:1]),
+    "top_singular_value": lambda network, images, labels: probes.top_singular_value(network, images[:1]),
+    "gradient_correlation": lambda network, images, labels: probes.gradient_correlation(network, images, 2),
+    "path_gradients": lambda network, images, labels: probes.path_gradients(network, images, labels, [1], 1),
+}
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_probes_round_nothing_to_tf32(digits, name):
+    torch.manual_seed(0)
+    network = cifar_resnet(8, width=2, in_channels=1).eval()
+    images, labels = digits.normalize(digits.test.images[:4]), digits.test.labels[:4]
+    switches = [torch.backends.cudnn.conv, torch.backends.cuda.matmul]
+
+    def look(*call):
+        seen.add(tuple(switch.fp32_precision for switch in switches))
+
+    seen = set()
+    look()
+    (before,) = seen
+    seen.clear()
+    network.conv1.register_forward_hook(look)
+    network.layer1[0].conv1.register_forward_hook(look)
+    PROBES[name](network, images, labels)
+    assert seen == {("ieee", "ieee")}
+    seen.clear()
+    look()
+    assert seen == {before}
+
+
 def test_images_that_do_not_fit_on_the_device_stay_with_the_host(digits, monkeypatch):
     data = replace(digits, train=Split(digits.train.images[:130], digits.train.labels[:130])).hold_out(20)
     size = sum(split.images.nbytes for split in (data.train, data.test, data.validation))
