@@ -8,10 +8,10 @@ BIN := .venv/bin
 # uv takes a quarter of pip's time; `make venv INSTALLER=pip` needs nothing but Python.
 INSTALLER ?= uv
 UV := $(filter uv,$(INSTALLER))
-# Like pip, and unlike uv by itself, it compiles what it installs: where Python may not write bytecode (containers
-# often say so), each start would compile PyTorch anew, which takes longer than to import it.
-COMPILE := --python $(BIN)/python --compile-bytecode
-INSTALL := $(BIN)/python -m $(if $(UV),uv pip install $(COMPILE),pip install) --quiet
+# Where Python may not write bytecode (containers often say so) each start would compile PyTorch anew, which takes longer
+# than to import it: pip compiles what it installs, uv must be told.
+COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
+INSTALL := $(BIN)/python -m $(if $(UV),uv pip install --python $(BIN)/python $(COMPILE),pip install) --quiet
 # `make venv CPU=1` leaves CUDA's libraries out, for an index with a PyTorch that does without.
 CUDA := ^(cuda-|nvidia-|triton==)
 # `make venv LOCKED=1` takes nothing but the very files that were tested: every one is checked against its hash.
