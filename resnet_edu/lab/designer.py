@@ -4,6 +4,7 @@ Counted from the live block; the latency is measured on the machine at hand and 
 ``python -m resnet_edu.lab.designer``, which names its device.
 """
 
+import argparse
 import datetime
 import itertools
 import json
@@ -145,6 +146,7 @@ def _text(one: BlockCost) -> dict[str, str]:
 
 def main() -> None:
     """Record the table on this machine's CPU."""
+    argparse.ArgumentParser(prog=COMMAND, description=main.__doc__).parse_args()
     torch.set_num_threads(1)
     record = {
         "device": f"one thread of a CPU ({platform.machine()})",

@@ -4,6 +4,7 @@ Everything is computed (``resnet_edu.probes``), nothing drawn from a formula. In
 with ``python -m resnet_edu.lab.explorer`` stand in for the kernel.
 """
 
+import argparse
 import datetime
 import itertools
 import json
@@ -169,6 +170,7 @@ def main() -> None:
     """Record the spectra of every choice, with a progress bar."""
     from tqdm import tqdm
 
+    argparse.ArgumentParser(prog=COMMAND, description=main.__doc__.split(",")[0]).parse_args()
     torch.set_num_threads(1)
     data = digits()
     every = [dict(zip(CHOICES, values, strict=True)) for values in itertools.product(*CHOICES.values())]

@@ -88,7 +88,7 @@ near = [[144, "That is one kernel."]]
 [[recall]]
 id = "depth/alone"
 text = "What is wrong here?"
-answer = "The stride."
+answer = "The stride, as [the blocks](residual-block.ipynb) say; see [the paper](https://example.org/paper)."
 alone = true
 [[recall.option]]
 text = "The stride"
@@ -376,7 +376,25 @@ def test_a_question_alone_stands_at_its_place(open_lab, chapter):
     page = open_lab(lab.recall("depth/alone"))
     assert page.locator("fieldset.rl-ask").count() == 1
     page.get_by_role("button", name="Show the answer").click()
-    assert "The stride." in page.inner_text("main")
+    assert "The stride, as the blocks say" in page.inner_text("main")
+
+
+SPHINX = """document.addEventListener("readystatechange", () => {
+  document.documentElement.dataset.content_root = "../";
+});"""
+
+
+@pytest.mark.parametrize(
+    ("page_of", "links"),
+    [(SPHINX, ["residual-block.html", "https://example.org/paper"]), ("", ["https://example.org/paper"])],
+    ids=["page", "notebook"],
+)
+def test_links_to_other_pages_of_the_book_are_links_in_the_book_alone(open_lab, chapter, page_of, links):
+    page = open_lab(lab.recall("depth/alone"), start=page_of)
+    page.get_by_role("button", name="Show the answer").click()
+    found = page.locator(".rl-answer a").evaluate_all("links => links.map((link) => link.getAttribute('href'))")
+    assert found == links
+    assert "as the blocks say; see the paper." in page.inner_text(".rl-answer")
 
 
 MATHJAX = """window.MathJax = { typesetPromise: async (found) => {

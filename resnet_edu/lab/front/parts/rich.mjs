@@ -2,7 +2,14 @@
 
 import { drawn, html } from "./ui.mjs";
 
+/** Links lead to other pages of the book. Where an instrument stands in no page of it (a notebook), their words stay. */
+function unlink(el) {
+  if ("content_root" in document.documentElement.dataset) return; // Sphinx says so of its pages
+  for (const link of el.querySelectorAll('a[href]:not([href*=":"])')) link.replaceWith(...link.childNodes);
+}
+
 function typeset(el) {
+  unlink(el);
   const open = [...el.querySelectorAll(".rl-tex:not([data-set])")];
   if (!open.length) return;
   const { MathJax } = globalThis;
