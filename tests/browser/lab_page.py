@@ -76,6 +76,20 @@ def summary(page):
     return page.locator(".rl-summary").first.inner_text()
 
 
+def press_at(page, step, name):
+    """Press a button once a run is past a step, from within the page: seen from outside, the run may be over by then."""
+    page.evaluate(
+        """async ([step, name]) => {
+          const buttons = document.querySelector(".rl").getElementsByTagName("button");
+          const button = () => [...buttons].find((one) => one.textContent.includes(name));
+          while (!(parseInt(document.querySelector(".rl-at").textContent) > step && button()))
+            await new Promise((later) => setTimeout(later));
+          button().click();
+        }""",
+        [step, name],
+    )
+
+
 def train(page, steps):
     """Press the big button and wait for the end."""
     page.locator(".rl-primary").first.click()

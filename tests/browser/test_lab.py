@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from lab_island import shrink
-from lab_page import SHORT, faults, hide, island, open_lab, static, summary, train  # noqa: F401
+from lab_page import SHORT, faults, hide, island, open_lab, press_at, static, summary, train  # noqa: F401
 
 from resnet_edu import lab
 
@@ -102,10 +102,9 @@ def test_a_cut_while_paused_holds_from_the_next_step(open_lab):
 
 
 def test_pause_holds_and_continue_goes_on(open_lab):
-    page = open_lab()
+    page = open_lab(island(config={"steps": 2000}))
     page.locator(".rl-primary").first.click()
-    page.wait_for_function("parseInt(document.querySelector('.rl-at').textContent) > 5")
-    page.get_by_role("button", name="Pause").click()
+    press_at(page, 5, "Pause")
     page.wait_for_timeout(300)
     held = page.locator(".rl-at").inner_text()
     page.wait_for_timeout(400)

@@ -110,22 +110,24 @@ class Relu:
 
     Args:
         crossed: inputs to take to the other side, each as (number of the call, place in the flat input).
+        sides: of another one's calls, to be taken whatever the inputs.
     """
 
     NEAR = 1e-5  # of the root mean square of the call's inputs; single precision moves them by about 1e-6 of it
 
-    def __init__(self, crossed=()):
-        self.crossed, self.near, self.calls = crossed, [], 0
+    def __init__(self, crossed=(), sides=None):
+        self.crossed, self.given, self.near, self.sides = crossed, sides, [], []
 
     def __call__(self, x):
+        call = len(self.sides)
         distance, positive = x.detach().abs().flatten(), (x.detach() > 0).flatten()
         # what is exactly zero is padding, not rounding
         near = (distance > 0) & (distance < self.NEAR * distance.square().mean().sqrt())
-        self.near += [(self.calls, place) for place in near.nonzero().flatten().tolist()]
-        for place in (place for call, place in self.crossed if call == self.calls):
+        self.near += [(call, place) for place in near.nonzero().flatten().tolist()]
+        for place in (place for number, place in self.crossed if number == call):
             positive[place] = ~positive[place]
-        self.calls += 1
-        return x * positive.view_as(x)
+        self.sides.append(positive.view_as(x) if self.given is None else self.given[call])
+        return x * self.sides[-1]
 
 
 def reference(config, weights, statistics, images, training, connected, relu=F.relu):
@@ -169,34 +171,69 @@ def reference(config, weights, statistics, images, training, connected, relu=F.r
     return F.linear(x.mean((2, 3)), weights["fc.weight"].view(10, -1), weights["fc.bias"])
 
 
-def gradients_nearest(ours, loss_of, weights, floor, tolerance):
-    """Return PyTorch's loss and gradients, the error of our worst layer, and that layer's name.
+def apart(some, exact, floor):
+    """Return the largest difference of a layer's gradient, relative to its size or to ``floor``, and which layer's."""
+    # a layer whose gradient is nothing but rounding is measured against the whole network's
+    least = max(1e-3 * torch.cat([one.flatten() for one in exact]).norm(), floor)
+    pairs = zip(some, exact, strict=True)
+    errors = torch.stack([(one.view_as(other) - other).norm() / max(other.norm(), least) for one, other in pairs])
+    return errors.max().item(), errors.argmax().item()
 
-    The error is relative to the gradient's size, or to ``floor``. While it is not below the tolerance, one or two
-    inputs of ReLUs cross their kink, of those that rounding alone can take there.
-    """
 
-    def evaluate(crossed):
-        relu = Relu(crossed)
-        loss = loss_of(relu)
-        gradients = torch.autograd.grad(loss, weights.values(), allow_unused=True, materialize_grads=True)
-        # a layer whose gradient is nothing but rounding is measured against the whole network's
-        least = max(1e-3 * torch.cat([one.flatten() for one in gradients]).norm(), floor)
-        pairs = zip(ours, gradients, strict=True)
-        errors = torch.stack([(our - one.view_as(our)).norm() / max(one.norm(), least) for our, one in pairs])
-        return loss.item(), gradients, errors.max().item(), list(weights)[errors.argmax()], relu.near
+class Step:
+    """One step of the engine's, again in PyTorch: ``outputs`` takes weights, images ``(N, C, H, W)``, a ReLU."""
 
-    best = evaluate(())
-    near = best[-1]
-    for crossed in chain(combinations(near, 1), combinations(near, 2)):
-        if best[2] < tolerance:
-            break
-        best = min(best, evaluate(crossed), key=lambda one: one[2])
-    return best[:-1]
+    def __init__(self, seen, weights, outputs, floor):
+        self.labels, self.weights, self.outputs, self.floor = torch.tensor(seen["labels"]), weights, outputs, floor
+        # (C, H, W, N) -> (N, C, H, W)
+        self.images = torch.tensor(seen["images"], dtype=torch.float64).view(1, 8, 8, -1).permute(3, 0, 1, 2)
+
+    def gradients(self, relu, dtype=torch.float64, order=None):
+        """Return loss and gradients, with the images in some order."""
+        weights = {name: one.detach().to(dtype).requires_grad_() for name, one in self.weights.items()}
+        order = slice(None) if order is None else order
+        loss = F.cross_entropy(self.outputs(weights, self.images[order].to(dtype), relu), self.labels[order])
+        found = torch.autograd.grad(loss, weights.values(), allow_unused=True, materialize_grads=True)
+        return loss.item(), [one.double() for one in found]
+
+    def nearest(self, ours, tolerance):
+        """Return loss, gradients, the error of our worst layer, its number, and the sides of the ReLUs.
+
+        While the error is not below the tolerance, one or two inputs of ReLUs cross their kink, of those that rounding
+        alone can take there.
+        """
+
+        def evaluate(crossed):
+            relu = Relu(crossed)
+            loss, gradients = self.gradients(relu)
+            return loss, gradients, *apart(ours, gradients, self.floor), relu
+
+        best = evaluate(())
+        near = best[-1].near
+        for crossed in chain(combinations(near, 1), combinations(near, 2)):
+            if best[2] < tolerance:
+                break
+            best = min(best, evaluate(crossed), key=lambda one: one[2])
+        return *best[:-1], best[-1].sides
+
+    def rounding(self, exact, sides):
+        """Return the error of PyTorch's own single precision: the largest of four orders of the images.
+
+        Batch normalisation of few values can make more than 1e-5 of single precision's 6e-8.
+        """
+        count, errors = len(self.labels), []
+        for turn in range(4):
+            order = torch.arange(count).roll(turn * count // 4)
+            _, single = self.gradients(Relu(sides=[one[order] for one in sides]), torch.float32, order)
+            errors.append(apart(single, exact, self.floor)[0])
+        return max(errors)
 
 
 def compare(engine, config, options=None, disconnected=(), steps=1, floor=0.0):
-    """Run both from the engine's weights; gradients differ by less than 1e-5 of their size, or of ``floor``."""
+    """Run both from the engine's weights; gradients differ by less than 1e-5 of their size, or of ``floor``.
+
+    Where PyTorch's own single precision differs from its double precision by more than that, by at most thrice as much.
+    """
     config = {**DEFAULTS, "batch_size": 8, **config}
     made = engine(RUN, [config, options or {}, list(disconnected), steps])
     weights = {name: tensor_of(entry, entry["data"]).requires_grad_() for name, entry in made["before"].items()}
@@ -205,19 +242,17 @@ def compare(engine, config, options=None, disconnected=(), steps=1, floor=0.0):
     )
     statistics = {}
     connected = [config["shortcut"] != "none" and block not in disconnected for block in range(config["depth"] // 2)]
+
+    def outputs(weights, images, relu, training=True):
+        again = isinstance(relu, Relu) and (relu.crossed or relu.given)  # running statistics move once a step
+        return reference(config, weights, {} if again else statistics, images, training, connected, relu)
+
     for seen in made["seen"]:
-        # (C, H, W, N) -> (N, C, H, W)
-        images = torch.tensor(seen["images"], dtype=torch.float64).view(1, 8, 8, -1).permute(3, 0, 1, 2)
-        labels = torch.tensor(seen["labels"])
-
-        def loss_of(relu, images=images, labels=labels):
-            kept = {} if relu.crossed else statistics  # running statistics move once a step
-            return F.cross_entropy(reference(config, weights, kept, images, True, connected, relu), labels)
-
         ours = [tensor_of(made["before"][name], seen["gradients"][name]) for name in weights]
-        loss, gradients, error, layer = gradients_nearest(ours, loss_of, weights, floor, 1e-5 * steps)
+        step, tolerance = Step(seen, weights, outputs, floor), 1e-5 * steps
+        loss, gradients, error, layer, sides = step.nearest(ours, tolerance)
         assert seen["loss"] == pytest.approx(loss, rel=1e-5 * steps)
-        assert error < 1e-5 * steps, layer
+        assert error < tolerance or error < 3 * step.rounding(gradients, sides), list(weights)[layer]
         # a cut projection has no gradient in PyTorch; the engine decays it like any other weight
         for weight, gradient in zip(weights.values(), gradients, strict=True):
             weight.grad = gradient
@@ -226,7 +261,7 @@ def compare(engine, config, options=None, disconnected=(), steps=1, floor=0.0):
         after = tensor_of(made["after"][name], made["after"][name]["data"])
         assert torch.allclose(after, weight.detach().view_as(after), atol=2e-5 * steps, rtol=1e-4)
     with torch.no_grad():
-        tested = F.cross_entropy(reference(config, weights, statistics, images, False, connected), labels)
+        tested = F.cross_entropy(outputs(weights, step.images, F.relu, training=False), step.labels)
     assert made["tested"] == pytest.approx(tested.item(), rel=1e-4 * steps)
     return made
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from lab_page import faults, hide, open_lab, static, summary, train  # noqa: F401
+from lab_page import faults, hide, open_lab, press_at, static, summary, train  # noqa: F401
 
 from resnet_edu import lab
 
@@ -79,10 +79,9 @@ def test_more_seeds_add_thin_lines_and_a_band(open_lab):
 
 
 def test_pause_step_and_scrub_hold_for_both(open_lab):
-    page = open_lab(race({"steps": 300, "depth": 20}))
+    page = open_lab(race({"steps": 2000, "depth": 56}))
     page.locator(".rl-primary").click()
-    page.wait_for_function("parseInt(document.querySelector('.rl-at').textContent) > 12")
-    page.get_by_role("button", name="Pause both").click()
+    press_at(page, 12, "Pause both")
     held = "() => [...document.querySelectorAll('.rl-curves .rl-train')].map((one) => one.getAttribute('d').length)"
     page.wait_for_function(  # what was under way has come
         f"""async () => {{
@@ -92,7 +91,7 @@ def test_pause_step_and_scrub_hold_for_both(open_lab):
         }}"""
     )
     before = page.evaluate(held)
-    assert int(page.locator(".rl-at").inner_text().split()[0]) < 300  # and they are not at their end
+    assert int(page.locator(".rl-at").inner_text().split()[0]) < 2000  # and they are not at their end
     page.get_by_role("button", name="Step").click()
     page.wait_for_function(f"(before) => ({held})().every((length, n) => length > before[n])", arg=before)
     page.get_by_label("Step shown").fill("10")
@@ -128,7 +127,7 @@ def test_a_page_that_may_not_start_workers_says_so(open_lab):
 
 
 def test_a_hidden_tab_waits(open_lab):
-    page = open_lab(race({"depth": 20}))
+    page = open_lab(race({"depth": 110, "steps": 2000}))
     page.locator(".rl-primary").click()
     page.wait_for_function("parseInt(document.querySelector('.rl-at').textContent) > 5")
     hide(page, True)
