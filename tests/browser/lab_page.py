@@ -77,7 +77,7 @@ def summary(page):
 
 
 def press_at(page, step, name):
-    """Press a button once a run is past a step, from within the page: seen from outside, the run may be over by then."""
+    """Press a button once a run is past a step, from within the page: the run may be over before the driver sees it."""
     page.evaluate(
         """async ([step, name]) => {
           const buttons = document.querySelector(".rl").getElementsByTagName("button");
