@@ -38,6 +38,7 @@ _HANDLER = re.compile(r"<[a-z][^<>]*?\s(on[a-z]+)\s*=", re.IGNORECASE)
 _ICON = re.compile(r'<(?:i|span) class="[^"]*\bfa(?:s|b|r|-solid|-brands|-regular)\b[^"]*"')
 _PICTURE = re.compile(r'<img\b([^>]*?) src="data:image/svg\+xml,([^"]*)"')
 _MATHS = re.compile(r'class=\\?"[^"]*\b(?:math|rl-tex)\b|\\\(|\\\[')  # the latter in the data of an instrument
+_FONT = re.compile(r"@font-face\s*{[^}]*fontawesome[^}]*}")
 _FIGURES = "_images/figures"
 
 
@@ -184,6 +185,8 @@ def clean_up(app, exception):
     words = json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
     (site / "_static" / "search-text.js").write_text(f"const PAGE_TEXT = {words};\n", encoding="utf-8")
     shutil.rmtree(site / "_static" / "vendor" / "fontawesome", ignore_errors=True)
+    for path in site.glob("_static/styles/*.css"):  # a browser that lays out early asks for the fonts
+        path.write_text(_FONT.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
     for path in {*site.glob("_static/scripts/fontawesome.js*"), *site.glob("_static/**/*.map")}:
         path.unlink()
     used = set()

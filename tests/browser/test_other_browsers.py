@@ -50,9 +50,10 @@ def opened(other, html):
 @pytest.mark.parametrize("name", ["index.html", "chapters/degradation.html", "chapters/lab.html", "appendix/api.html"])
 def test_pages_stand(opened, name):
     run = opened(name)
-    run("""await until("instruments", () => !one(".resnet-lab:not([data-mounted])"));
+    run("""const places = () => [...document.querySelectorAll(".resnet-lab")];
+           await until("the page", () => document.readyState === "complete");
+           await until("instruments", () => places().every((place) => place.querySelector(".rl")));
            await window.MathJax?.startup.promise;""")
-    assert run("return document.querySelectorAll('.resnet-lab').length === document.querySelectorAll('.rl').length")
     assert run("return [...document.querySelectorAll('.math')].every((one) => one.querySelector('mjx-container'))")
     assert run("return document.documentElement.scrollWidth <= innerWidth")
 
@@ -73,12 +74,15 @@ def test_search_from_disk_quotes_pages(opened):
 
 def test_the_race_ends_as_it_was_recorded(opened):
     run = opened("index.html")
-    recorded = run("return one('.rl-summary strong').textContent")
-    done = run("""one(".rl-primary").click();
+    recorded = run("return (await until('a recording', () => one('.rl-summary strong'))).textContent")
+    done, whole = run("""one(".rl-primary").click();
       await until("an end", () => one(".rl [aria-live='polite']").textContent.startsWith("Finished"));
-      return one(".rl-summary strong").textContent;""")
+      return [one(".rl-summary strong").textContent, one(".rl-summary").textContent];""")
     found, expected = (list(map(float, re.findall(r"([\d.]+) %", text))) for text in (done, recorded))
-    assert found == pytest.approx(expected, abs=2), "errors in percent, with shortcuts and without"
+    if "rounding differs" in whole:
+        assert found[0] < 10 and found[1] > 50, "errors in percent, with shortcuts and without"
+    else:
+        assert found == pytest.approx(expected, abs=0.1)
 
 
 def test_a_shortcut_is_cut_and_a_guess_is_asked_for(opened):
@@ -88,8 +92,10 @@ def test_a_shortcut_is_cut_and_a_guess_is_asked_for(opened):
       return one(".rl-block").getAttribute("aria-checked");""")
         == "false"
     )
-    assert run("""[...document.querySelectorAll(".rl-button")].find((one) => one.textContent === "Guess first").click();
-      await later(200); return Boolean(one(".rl-guessing"));""")
+    asked = run("""const ask = () => [...document.querySelectorAll(".rl-button")].find((one) => one.textContent === "Guess first");
+      const place = ask().closest(".resnet-lab"), seen = () => Boolean(place.querySelector(".rl-guessing"));
+      const before = seen(); ask().click(); await later(200); return [before, seen()];""")
+    assert asked[0] != asked[1]
 
 
 def test_a_notebook_is_saved(opened, other):

@@ -257,5 +257,5 @@ export function makeKernels(floats, shapes, { simd = true, fused = true } = {}) 
   const convolutions = shapes.map((_, index) => ({
     forward: made[`forward${index}`], inputGradient: made[`back${index}`], weightGradient: made[`weight${index}`],
   }));
-  return { ...made, convolutions, name: "WebAssembly SIMD", fused };
+  return { ...made, convolutions, name: `WebAssembly SIMD${fused ? "" : ", unfused"}`, fused };
 }

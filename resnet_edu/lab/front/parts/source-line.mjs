@@ -14,8 +14,9 @@ export function timeLeft({ state, speed, config, frames }) {
   return `${sayTime((config.steps - frames.length) / speed)} left`;
 }
 
-// Without WebAssembly sums run in another order.
-const ROUNDED = " Without WebAssembly, rounding differs: its figures lie near the recorded ones, not on them.";
+// Without WebAssembly sums run in another order, and without its fused multiply-add each product is rounded, too.
+const RECORDED = "WebAssembly SIMD";
+const ROUNDED = " This browser's rounding differs from that of the recordings: figures end some points from theirs.";
 
 /** The origin of a run. */
 export function origin(run) {
@@ -25,5 +26,5 @@ export function origin(run) {
   if (run.source === "recording") return `Recording of ${dayOf(run.facts.date)}, ${run.facts.device}, ${settings}.`;
   if (run.source === "own") return `Your network “${run.name}”, trained on ${dayOf(run.date)}${run.device ? ` in ${run.device}` : ""}, ${settings}.`;
   const where = run.source === "kernel" ? `the kernel (${run.device ?? "device unknown"})` : `this browser (${run.device ?? "starting"})`;
-  return `${run.state === "running" ? "Training in" : "Trained in"} ${where}${run.from ? ", from the weights of your network" : ""}${speed && run.state === "running" ? `, ${say(speed)} steps/s, ${timeLeft(run)}` : ""}, ${settings}.${run.source === "browser" && run.device === "plain JavaScript" ? ROUNDED : ""}`;
+  return `${run.state === "running" ? "Training in" : "Trained in"} ${where}${run.from ? ", from the weights of your network" : ""}${speed && run.state === "running" ? `, ${say(speed)} steps/s, ${timeLeft(run)}` : ""}, ${settings}.${run.source === "browser" && run.device && run.device !== RECORDED ? ROUNDED : ""}`;
 }
