@@ -92,7 +92,8 @@ def test_a_shortcut_is_cut_and_a_guess_is_asked_for(opened):
       return one(".rl-block").getAttribute("aria-checked");""")
         == "false"
     )
-    asked = run("""const ask = () => [...document.querySelectorAll(".rl-button")].find((one) => one.textContent === "Guess first");
+    asked = run("""const buttons = [...document.querySelectorAll(".rl-button")];
+      const ask = () => buttons.find((one) => one.textContent === "Guess first");
       const place = ask().closest(".resnet-lab"), seen = () => Boolean(place.querySelector(".rl-guessing"));
       const before = seen(); ask().click(); await later(200); return [before, seen()];""")
     assert asked[0] != asked[1]
