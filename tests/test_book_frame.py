@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from types import SimpleNamespace
 
 import address
 import found
@@ -96,6 +97,18 @@ def test_a_citation_names_the_page_the_book_and_its_address_if_there_is_one():
 def test_a_page_that_was_renamed_leads_on():
     page = found.moved("../chapters/depth.html")
     assert 'content="0; url=../chapters/depth.html"' in page and 'href="../chapters/depth.html"' in page
+
+
+def test_a_page_with_an_address_names_the_book_and_its_picture(tmp_path, monkeypatch):
+    monkeypatch.setenv("BOOK_URL", "https://example.org/book")
+    config = SimpleNamespace(html_title="The book", project="Project name not set")  # Sphinx's word; Jupyter Book's title
+    address = "https://example.org/book/chapters/depth.html"
+    context = {"title": "1. Depth", "body": "<p>What does depth buy? Much.</p>", "pageurl": address}
+    found.add(SimpleNamespace(outdir=tmp_path, config=config), "chapters/depth", "page.html", context, object())
+    assert '<meta property="og:site_name" content="The book" />' in context["metatags"]
+    assert "not set" not in context["metatags"] and address in context["bibtex"]
+    picture = re.search(r'og:image" content="https://example.org/book/([^"]*)"', context["metatags"])[1]
+    assert (tmp_path / picture).exists()
 
 
 def test_a_card_is_a_picture_of_the_size_that_cards_have(tmp_path):

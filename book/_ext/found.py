@@ -65,11 +65,11 @@ def draw_card(path: Path, book: str, title: str, words: str) -> None:
 
 def card(app, pagename: str, title: str, words: str) -> str:
     """Return where in the site a page's card lies; it is drawn when its words are new."""
-    name = (
-        f"_images/cards/{pagename.replace('/', '-')}-{hashlib.sha256(f'{title}{words}'.encode()).hexdigest()[:8]}.png"
-    )
+    book = app.config.html_title
+    digest = hashlib.sha256(f"{book}{title}{words}".encode()).hexdigest()[:8]
+    name = f"_images/cards/{pagename.replace('/', '-')}-{digest}.png"
     if not Path(app.outdir, name).exists():
-        draw_card(Path(app.outdir, name), app.config.project, title, words)
+        draw_card(Path(app.outdir, name), book, title, words)
     return name
 
 
@@ -96,9 +96,9 @@ def add(app, pagename, templatename, context, doctree):
     if address:
         picture = f"{site()}/{quote(card(app, pagename, title, words))}"
         facts |= {
-            "og_type": "article", "og_site_name": app.config.project, "og_title": title, "og_description": words,
+            "og_type": "article", "og_site_name": app.config.html_title, "og_title": title, "og_description": words,
             "og_url": address, "og_image": picture, "og_image:width": "1200", "og_image:height": "630",
-            "og_image:alt": f"{app.config.project}: {title}", "twitter_card": "summary_large_image",
+            "og_image:alt": f"{app.config.html_title}: {title}", "twitter_card": "summary_large_image",
         }  # fmt: skip
     context["metatags"] = context.get("metatags", "") + "\n    " + meta(**facts)
     context["bibtex"] = bibtex(title, address)

@@ -61,7 +61,8 @@ def page(browser, server):
 
 def open_notebook(page, server, place="lab/tree"):
     page.goto(f"{server[0]}{place}/page.ipynb", timeout=120_000)
-    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
+    last = len(nbformat.read(server[1] / "page.ipynb", as_version=4).cells) - 1  # JupyterLab draws one after the other
+    page.locator(".jp-Notebook .jp-Cell").nth(last).wait_for(timeout=120_000)
     if place == "lab/tree":
         page.locator('.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=120_000)
 
