@@ -101,7 +101,7 @@ def test_a_page_that_was_renamed_leads_on():
 
 def test_a_page_with_an_address_names_the_book_and_its_picture(tmp_path, monkeypatch):
     monkeypatch.setenv("BOOK_URL", "https://example.org/book")
-    config = SimpleNamespace(html_title="The book", project="Project name not set")  # Sphinx's word; Jupyter Book's title
+    config = SimpleNamespace(html_title="The book", project="Project name not set")  # Sphinx knows no name
     address = "https://example.org/book/chapters/depth.html"
     context = {"title": "1. Depth", "body": "<p>What does depth buy? Much.</p>", "pageurl": address}
     found.add(SimpleNamespace(outdir=tmp_path, config=config), "chapters/depth", "page.html", context, object())
