@@ -143,12 +143,7 @@ class Reader:
         context.route(lambda url: not url.startswith((base, "data:", "blob:")), refuse)
 
     def check(self, name: str, way: Way, widths: tuple[int, ...] = WIDTHS) -> Found:
-        """Look at a page in every width, and through axe-core in the widest and the narrowest.
-
-        Colours, which take axe-core two thirds of its time, are looked at in one of them: served pages in the widest,
-        those from disk in the narrowest; `WAYS` has both of them in light and in dark.
-        """
-        for_colours = widths[0 if way.served else -1]
+        """Look at a page in every width, and through axe-core in the widest and the narrowest."""
         with self.open(name, way, widths[0]) as (page, found):
             first = list(dict.fromkeys(found.files))
             if page.locator("html").get_attribute("data-theme") != way.scheme:
@@ -159,7 +154,7 @@ class Reader:
                 page.set_viewport_size({"width": width, "height": 900})
                 page.evaluate(WITHIN_REACH)
                 if width in (widths[0], widths[-1]):
-                    found.problems.extend(f"{width} px: {one}" for one in violations(page, width == for_colours))
+                    found.problems.extend(f"{width} px: {one}" for one in violations(page))
                 if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
                     found.problems.append(f"{width} px: scrolls sideways, {wide} px")
             found.problems.extend(self.illegible(page))
@@ -184,10 +179,10 @@ class Reader:
         return small
 
 
-def violations(page, colours: bool = True) -> list[str]:
+def violations(page) -> list[str]:
     """Return what axe-core says against a page: all of WCAG 2.2 A and AA, of the rest what is serious."""
-    said, rules = [], AXE["rules"] | {"color-contrast": {"enabled": colours}}
-    for rule in Axe().run(page, options=AXE | {"rules": rules}).response["violations"]:
+    said = []
+    for rule in Axe().run(page, options=AXE).response["violations"]:
         if any(tag.startswith("wcag") for tag in rule["tags"]) or rule["impact"] in ("serious", "critical"):
             places = " | ".join(node["html"][:160] for node in rule["nodes"][:3])
             said.append(f"axe {rule['id']} ({rule['impact']}): {places}")

@@ -54,6 +54,7 @@ def test_pages_stand(opened, name):
            await until("the page", () => document.readyState === "complete");
            await until("instruments", () => places().every((place) => place.querySelector(".rl")));
            await window.MathJax?.startup.promise;""")
+    assert run("return document.querySelectorAll('.resnet-lab').length === document.querySelectorAll('.rl').length")
     assert run("return [...document.querySelectorAll('.math')].every((one) => one.querySelector('mjx-container'))")
     assert run("return document.documentElement.scrollWidth <= innerWidth")
 
