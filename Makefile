@@ -15,10 +15,10 @@ INSTALL := $(BIN)/python -m $(if $(UV),uv pip install --python $(BIN)/python $(C
 # `make venv CPU=1` leaves CUDA's libraries out, for an index with a PyTorch that does without.
 CUDA := ^(cuda-|nvidia-|triton==)
 # `make venv LOCKED=1` takes nothing but the very files that were tested: every one is checked against its hash.
+EXACT := $(if $(LOCKED),.ci/requirements-hashes.txt,requirements.txt)
 ifneq ($(and $(CPU),$(LOCKED)),)
 $(error CPU and LOCKED exclude each other: the files that were tested hold PyTorch with CUDA; leave one out)
 endif
-EXACT := $(if $(LOCKED),.ci/requirements-hashes.txt,requirements.txt)
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16

@@ -108,22 +108,16 @@ def test_probes_round_nothing_to_tf32(digits, name):
     torch.manual_seed(0)
     network = cifar_resnet(8, width=2, in_channels=1).eval()
     images, labels = digits.normalize(digits.test.images[:4]), digits.test.labels[:4]
-    switches = [torch.backends.cudnn.conv, torch.backends.cuda.matmul]
 
-    def look(*call):
-        seen.add(tuple(switch.fp32_precision for switch in switches))
+    def switches():
+        return torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision
 
-    seen = set()
-    look()
-    (before,) = seen
-    seen.clear()
-    network.conv1.register_forward_hook(look)
-    network.layer1[0].conv1.register_forward_hook(look)
+    before, seen = switches(), set()
+    for convolution in (network.conv1, network.layer1[0].conv1):
+        convolution.register_forward_hook(lambda *call: seen.add(switches()))
     PROBES[name](network, images, labels)
     assert seen == {("ieee", "ieee")}
-    seen.clear()
-    look()
-    assert seen == {before}
+    assert switches() == before
 
 
 def test_images_that_do_not_fit_on_the_device_stay_with_the_host(digits, monkeypatch):

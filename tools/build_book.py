@@ -21,8 +21,6 @@ import editions
 from dependencies import FRONT, PACKAGE, ROOT, checksum, files_below, files_of, reached
 from filelock import FileLock
 
-# jsonschema looks for it, to check addresses in notebooks; to import it takes as long as to make a page
-sys.modules.setdefault("rfc3987_syntax", None)
 BOOK = ROOT / "book"
 BUILD = BOOK / "_build"
 PAGE = BUILD / "html" / "index.html"
@@ -158,6 +156,8 @@ def build(jobs: int) -> None:
         print("nothing changed since the last build")
         return
     DONE.write_text(json.dumps(before | {"everything": "under way"}))
+    # jsonschema looks for it, to check addresses in notebooks; to import it takes as long as to make a page
+    sys.modules.setdefault("rfc3987_syntax", None)
     run_notebooks(jobs)
     forget(before, now)
     make_pages()

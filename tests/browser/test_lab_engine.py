@@ -188,10 +188,9 @@ class Step:
         # (C, H, W, N) -> (N, C, H, W)
         self.images = torch.tensor(seen["images"], dtype=torch.float64).view(1, 8, 8, -1).permute(3, 0, 1, 2)
 
-    def gradients(self, relu, dtype=torch.float64, order=None):
+    def gradients(self, relu, dtype=torch.float64, order=...):
         """Return loss and gradients, with the images in some order."""
         weights = {name: one.detach().to(dtype).requires_grad_() for name, one in self.weights.items()}
-        order = slice(None) if order is None else order
         loss = F.cross_entropy(self.outputs(weights, self.images[order].to(dtype), relu), self.labels[order])
         found = torch.autograd.grad(loss, weights.values(), allow_unused=True, materialize_grads=True)
         return loss.item(), [one.double() for one in found]
@@ -243,9 +242,9 @@ def compare(engine, config, options=None, disconnected=(), steps=1, floor=0.0):
     statistics = {}
     connected = [config["shortcut"] != "none" and block not in disconnected for block in range(config["depth"] // 2)]
 
-    def outputs(weights, images, relu, training=True):
-        again = isinstance(relu, Relu) and (relu.crossed or relu.given)  # running statistics move once a step
-        return reference(config, weights, {} if again else statistics, images, training, connected, relu)
+    def outputs(weights, images, relu=F.relu, statistics=None, training=True):
+        statistics = {} if statistics is None else statistics
+        return reference(config, weights, statistics, images, training, connected, relu)
 
     for seen in made["seen"]:
         ours = [tensor_of(made["before"][name], seen["gradients"][name]) for name in weights]
@@ -253,6 +252,8 @@ def compare(engine, config, options=None, disconnected=(), steps=1, floor=0.0):
         loss, gradients, error, layer, sides = step.nearest(ours, tolerance)
         assert seen["loss"] == pytest.approx(loss, rel=1e-5 * steps)
         assert error < tolerance or error < 3 * step.rounding(gradients, sides), list(weights)[layer]
+        with torch.no_grad():
+            outputs(weights, step.images, statistics=statistics)  # which move once a step
         # a cut projection has no gradient in PyTorch; the engine decays it like any other weight
         for weight, gradient in zip(weights.values(), gradients, strict=True):
             weight.grad = gradient
@@ -261,7 +262,7 @@ def compare(engine, config, options=None, disconnected=(), steps=1, floor=0.0):
         after = tensor_of(made["after"][name], made["after"][name]["data"])
         assert torch.allclose(after, weight.detach().view_as(after), atol=2e-5 * steps, rtol=1e-4)
     with torch.no_grad():
-        tested = F.cross_entropy(outputs(weights, step.images, F.relu, training=False), step.labels)
+        tested = F.cross_entropy(outputs(weights, step.images, statistics=statistics, training=False), step.labels)
     assert made["tested"] == pytest.approx(tested.item(), rel=1e-4 * steps)
     return made
 
@@ -315,13 +316,14 @@ def test_projections_in_110_layers_are_as_exact_as_pytorch_in_single_precision(e
     config = {**DEFAULTS, "batch_size": 8, "depth": 110, "shortcut": "B", "activation": activation}
     made = engine(RUN, [config, {}, [], 1])
     (seen,) = made["seen"]
+    weights = {name: tensor_of(one, one["data"]) for name, one in made["before"].items()}
+
+    def outputs(weights, images, relu):
+        return reference(config, weights, {}, images, True, [True] * 54, relu)
 
     def gradient(dtype):
-        weights = {name: tensor_of(one, one["data"]).to(dtype).requires_grad_() for name, one in made["before"].items()}
-        images = torch.tensor(seen["images"], dtype=dtype).view(1, 8, 8, -1).permute(3, 0, 1, 2)
-        outputs = reference(config, weights, {}, images, True, [True] * 54)
-        F.cross_entropy(outputs, torch.tensor(seen["labels"])).backward()
-        return torch.cat([weight.grad.double().flatten() for weight in weights.values()])
+        _, found = Step(seen, weights, outputs, 0.0).gradients(F.relu, dtype)
+        return torch.cat([one.flatten() for one in found])
 
     exact, single = gradient(torch.float64), gradient(torch.float32)
     ours = torch.cat([tensor_of(one, seen["gradients"][name]).flatten() for name, one in made["before"].items()])

@@ -9,7 +9,6 @@ function unlink(el) {
 }
 
 function typeset(el) {
-  unlink(el);
   const open = [...el.querySelectorAll(".rl-tex:not([data-set])")];
   if (!open.length) return;
   const { MathJax } = globalThis;
@@ -19,7 +18,12 @@ function typeset(el) {
   } else if (document.readyState !== "complete") window.addEventListener("load", () => typeset(el), { once: true });
 }
 
-export const rich = (markup) => html`<span class="rl-rich" .innerHTML=${markup} ${drawn(typeset)}></span>`;
+function finish(el) {
+  unlink(el);
+  typeset(el);
+}
+
+export const rich = (markup) => html`<span class="rl-rich" .innerHTML=${markup} ${drawn(finish)}></span>`;
 
 /** The words of such a text, for a screen reader's announcement. */
 export function wordsOf(markup) {
