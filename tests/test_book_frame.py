@@ -1,14 +1,17 @@
 """What the book's Sphinx extensions put around its pages: policy, pictures, text for the search, address, citation."""
 
 import base64
+import gzip
 import hashlib
 import re
+import urllib.request
 from types import SimpleNamespace
 
 import address
 import found
 import page_frame
 import pytest
+import serve
 import yaml
 from conftest import ROOT
 
@@ -136,3 +139,18 @@ def test_the_address_comes_from_one_place(monkeypatch, variables, expected):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert address.site() == expected
+
+
+def test_pages_are_rated_as_a_site_serves_them(tmp_path):
+    (tmp_path / "page.html").write_text("words " * 999)
+    (tmp_path / "font.woff2").write_bytes(b"packed already")
+    with serve.served(tmp_path, handler=serve.Published) as address:
+
+        def ask(name, **headers):
+            with urllib.request.urlopen(urllib.request.Request(address + name, headers=headers)) as answer:
+                return answer.read(), answer.headers["Content-Encoding"], answer.headers["Content-Type"]
+
+        packed, coding, kind = ask("page.html", **{"Accept-Encoding": "gzip, br"})
+        assert (gzip.decompress(packed), coding, kind) == (b"words " * 999, "gzip", "text/html")
+        assert ask("page.html")[:2] == (b"words " * 999, None)
+        assert ask("font.woff2", **{"Accept-Encoding": "gzip"})[:2] == (b"packed already", None)

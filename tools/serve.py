@@ -4,7 +4,9 @@ python tools/serve.py [PORT]    without a port, a free one is taken
 """
 
 import functools
+import gzip
 import http.server
+import io
 import sys
 import threading
 from collections.abc import Iterator
@@ -21,6 +23,26 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
+class Published(Quiet):
+    """Serves text compressed and keeps connections, as GitHub Pages and its like do."""
+
+    protocol_version = "HTTP/1.1"
+    TEXT = frozenset({".html", ".css", ".js", ".json", ".svg", ".txt", ".xml", ".ipynb"})
+
+    def send_head(self):
+        """Send the headers; return what follows."""
+        path = Path(self.translate_path(self.path))
+        if path.suffix not in self.TEXT or not path.is_file() or "gzip" not in self.headers.get("Accept-Encoding", ""):
+            return super().send_head()
+        data = gzip.compress(path.read_bytes(), 6)
+        self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(str(path)))
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        return io.BytesIO(data)
+
+
 def open_server(port: int, folder: Path = HTML, handler: type = http.server.SimpleHTTPRequestHandler):
     """Return a server of ``folder`` on ``port`` (0: any free one); exit with a message if it cannot be had."""
     try:
@@ -30,9 +52,9 @@ def open_server(port: int, folder: Path = HTML, handler: type = http.server.Simp
 
 
 @contextmanager
-def served(folder: Path, port: int = 0) -> Iterator[str]:
+def served(folder: Path, port: int = 0, handler: type = Quiet) -> Iterator[str]:
     """Serve a folder in silence while the context lasts; yield its address."""
-    with open_server(port, folder, Quiet) as server:
+    with open_server(port, folder, handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/"

@@ -5,8 +5,8 @@ python tools/site_check.py index lab    the pages whose names contain one of the
 
 A page must run under its own security policy, from disk and from a server, with the network cut, with storage blocked,
 light, dark and in high contrast, on a phone, a tablet, a laptop and at 200 % zoom: without a message on the console, a
-request to anywhere else, an axe-core violation of WCAG 2.2 A or AA, or sideways scrolling. Its first load must keep to
-the budget.
+request to anywhere else, an axe-core violation of WCAG 2.2 A or AA, sideways scrolling, or lines that move while fonts
+come. Its first load must keep to the budget.
 """
 
 import functools
@@ -26,7 +26,7 @@ from urllib.parse import unquote, urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
 from get_browser import find
-from serve import served
+from serve import Published, served
 
 SITE = Path(__file__).parents[1] / "book" / "_build" / "html"
 # 640 is what a window of 1280 shows at 200 % zoom.
@@ -55,6 +55,20 @@ SETTLED = """async () => {
     await new Promise((resolve) => setTimeout(resolve, 50));
   await new Promise((resolve) => setTimeout(resolve, 200));
 }"""
+DRAWN = """() => new Promise((done) => {
+  const wait = () => performance.getEntriesByName("first-contentful-paint").length ? done() : setTimeout(wait, 20);
+  wait();
+})"""
+# Cumulative Layout Shift, as browsers measure it, of what moves up or down: in a font of the same widths no line
+# breaks elsewhere, but words move a little along it. Good is at most 0.1 (web.dev/articles/cls).
+SHIFTED = """() => new Promise((done) => {
+  let sum = 0;
+  const moved = (one) => one.sources.some((part) => Math.abs(part.currentRect.y - part.previousRect.y) > 3);
+  const add = (list) => { for (const one of list.getEntries()) sum += moved(one) ? one.value : 0; };
+  new PerformanceObserver(add).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => done(sum), 200);
+})"""
+MOST_SHIFT = 0.1
 # "preload": a page from disk may not read its own style sheets again, nor may one under its policy
 AXE = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}, "preload": False}
 
@@ -164,6 +178,26 @@ class Reader:
             found.problems.append(f"loads {weight / 1e6:.2f} MB at first, its budget is {budget / 1e6:.1f} MB")
         return found
 
+    def shift(self, name: str, width: int = 1280) -> float:
+        """Return how much a page moves under its reader while it loads, if its fonts come after all else.
+
+        Equations are left out, for no browser knows how wide they are before they are set.
+        """
+        context = self.browser.new_context(viewport={"width": width, "height": 900})
+        try:
+            page, held, drawn = context.new_page(), [], False
+            page.route("**/*.woff2", lambda route: route.continue_() if drawn else held.append(route))
+            page.route("**/mathjax/**", lambda route: route.abort())
+            page.goto(self.address + name, wait_until="domcontentloaded")
+            page.evaluate(DRAWN)
+            drawn = True
+            for route in held:
+                route.continue_()
+            page.evaluate(SETTLED)
+            return page.evaluate(SHIFTED)
+        finally:
+            context.close()
+
     def illegible(self, page) -> list[str]:
         """Return the figures that stand in the page as it is now with letters of less than ten pixels."""
         pictures = page.locator("figure.rf > img")
@@ -224,7 +258,10 @@ def rate(address: str) -> tuple[dict[str, int], dict[str, list[str]]]:
 
 
 def rate_pages(address: str) -> int:
-    """Print Lighthouse's scores, or why there are none; return how many are too low."""
+    """Print Lighthouse's scores of pages that are served as a site is; return how many are too low.
+
+    Where Lighthouse cannot be had, say why.
+    """
     low = 0
     for name in RATED:
         try:
@@ -255,6 +292,9 @@ def main(wanted: list[str]) -> None:
         reader = Reader(browser, SITE, address)
         for name in names:
             found = {way: reader.check(name, way) for way in WAYS.values()}
+            for width in (WIDTHS[0], WIDTHS[-1]):
+                if (moved := reader.shift(name, width)) > MOST_SHIFT:
+                    found[WAYS["light"]].problems.append(f"{width} px: moves while it loads, by {moved:.2f}")
             files = found[WAYS["light"]].files
             own, weight = compressed(SITE / name) / 1e3, sum(map(compressed, files)) / 1e3
             print(f"{name:<42}{own:>8.0f}{weight:>12.0f}{len(files):>7}", flush=True)
@@ -263,7 +303,8 @@ def main(wanted: list[str]) -> None:
                     bad += 1
                     print(f"    {way.name}: {problem}", flush=True)
         browser.close()
-        if not wanted:
+    if not wanted:
+        with served(SITE, handler=Published) as address:
             bad += rate_pages(address)
     ways = f"{len(names)} pages, {len(WAYS)} ways ({'; '.join(WAYS)}), {', '.join(map(str, WIDTHS))} px"
     print(f"{ways}: {f'{bad} problems' if bad else 'nothing to mend'}")

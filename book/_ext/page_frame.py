@@ -39,6 +39,7 @@ _ICON = re.compile(r'<(?:i|span) class="[^"]*\bfa(?:s|b|r|-solid|-brands|-regula
 _PICTURE = re.compile(r'<img\b([^>]*?) src="data:image/svg\+xml,([^"]*)"')
 _MATHS = re.compile(r'class=\\?"[^"]*\b(?:math|rl-tex)\b|\\\(|\\\[')  # the latter in the data of an instrument
 _FONT = re.compile(r"@font-face\s*{[^}]*fontawesome[^}]*}")
+_LETTERS = re.compile(r'(?:\.fa-[\w-]+::?before,?)+{content:"[^"]*"}')  # a third of the theme's style sheet
 _FIGURES = "_images/figures"
 
 
@@ -186,7 +187,7 @@ def clean_up(app, exception):
     (site / "_static" / "search-text.js").write_text(f"const PAGE_TEXT = {words};\n", encoding="utf-8")
     shutil.rmtree(site / "_static" / "vendor" / "fontawesome", ignore_errors=True)
     for path in site.glob("_static/styles/*.css"):  # a browser that lays out early asks for the fonts
-        path.write_text(_FONT.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
+        path.write_text(_LETTERS.sub("", _FONT.sub("", path.read_text(encoding="utf-8"))), encoding="utf-8")
     for path in {*site.glob("_static/scripts/fontawesome.js*"), *site.glob("_static/**/*.map")}:
         path.unlink()
     used = set()

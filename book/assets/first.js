@@ -35,6 +35,17 @@
   };
   colour();
 
+  // The two fonts of a page's first lines, asked for before the style sheets name them. From disk none comes late, and
+  // a browser lets no page read ahead there.
+  if (location.protocol !== "file:") {
+    for (const name of ["source-serif-4-normal", "inter-normal"]) {
+      const href = new URL(`vendor/fonts/${name}.woff2`, document.currentScript.src).href;
+      const link = Object.assign(document.createElement("link"), { rel: "preload", as: "font", type: "font/woff2", href });
+      link.crossOrigin = "anonymous"; // fonts are asked for so, even here
+      document.head.append(link);
+    }
+  }
+
   // Instead of a handler in the page's element, which its security policy forbids.
   document.addEventListener("click", (event) => {
     if (event.target.closest?.("[data-press='print']")) window.print();

@@ -61,6 +61,23 @@ def test_page_is_whole_light_and_accessible(reader, name, way):
     assert reader.check(name, site_check.WAYS[way], widths=(1280, 390)).problems == []
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", site_check.RATED)
+def test_lines_stay_where_they_are_when_fonts_come_late(reader, name, width):
+    assert reader.shift(name, width) < site_check.MOST_SHIFT
+
+
+@pytest.mark.parametrize("name", site_check.RATED)
+def test_text_has_its_width_before_the_contents_beside_it_are_read(open_page, name):
+    """They come after it in the page; on a slow line the browser draws the text first."""
+    page, _ = open_page(name)
+    width = "() => document.querySelector('.bd-article').getBoundingClientRect().width"
+    before = page.evaluate(width)
+    assert page.evaluate("() => document.querySelectorAll('.bd-sidebar-secondary').length") == ("index" not in name)
+    page.evaluate("() => document.querySelector('.bd-sidebar-secondary')?.remove()")
+    assert page.evaluate(width) == before
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_figures_show_the_version_for_the_mode(open_page, scheme):
     page, _ = open_page("chapters/degradation.html", scheme)
