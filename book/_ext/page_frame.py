@@ -152,7 +152,8 @@ def prepare(app, pagename, templatename, context, doctree):
     context["body"] = take_out_pictures(body, Path(app.outdir, _FIGURES), context["pathto"](_FIGURES, 1))
     if pagename == app.config.root_doc:
         context["docstitle"] = ""  # it would follow the same words
-    if pagename == "search":
+    if pagename == "search":  # the last of all pages
+        write_texts(app)
         for name in ("search-text.js", "search.js"):
             app.add_js_file(name, loading_method="defer")
     elif doctree is not None:
@@ -173,18 +174,22 @@ def _deferred(script):
     return type(script)(script.filename, priority=script.priority, **script.attributes, defer="defer")
 
 
-def clean_up(app, exception):
-    """Write the pages' text for the search, and drop what no page loads."""
-    if exception or app.builder.format != "html":
-        return
-    site = Path(app.outdir)
+def write_texts(app):
+    """Write the pages' text for the search."""
     texts = {}
     for name in sorted(app.env.found_docs):
         path = Path(app.doctreedir, "text", f"{name}.txt")
         if path.exists():
             texts[name] = path.read_text(encoding="utf-8")
     words = json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
-    (site / "_static" / "search-text.js").write_text(f"const PAGE_TEXT = {words};\n", encoding="utf-8")
+    Path(app.outdir, "_static", "search-text.js").write_text(f"const PAGE_TEXT = {words};\n", encoding="utf-8")
+
+
+def clean_up(app, exception):
+    """Drop what no page loads."""
+    if exception or app.builder.format != "html":
+        return
+    site = Path(app.outdir)
     shutil.rmtree(site / "_static" / "vendor" / "fontawesome", ignore_errors=True)
     for path in site.glob("_static/styles/*.css"):  # a browser that lays out early asks for the fonts
         path.write_text(_LETTERS.sub("", _FONT.sub("", path.read_text(encoding="utf-8"))), encoding="utf-8")

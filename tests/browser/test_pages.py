@@ -1,6 +1,7 @@
 """Every page of the built book in a real browser, with every outside request blocked."""
 
 import re
+import zlib
 from contextlib import ExitStack
 
 import pytest
@@ -145,6 +146,12 @@ def test_what_a_page_does_not_hold_itself_runs_nothing(reader, served):
         assert page.evaluate("window.ran ?? null") is None
         assert len([one for one in found.problems if "Content Security Policy" in one]) == 4, found.problems
         assert not [one for one in found.problems if one.startswith("asks for")]
+
+
+def test_a_reader_who_comes_again_searches_the_newest_text(html):
+    """A browser keeps a file by its address, which therefore names what is in it, as Sphinx's others do."""
+    version = re.search(r"search-text\.js\?v=([0-9a-f]{8})", (html / "search.html").read_text(encoding="utf-8"))[1]
+    assert int(version, 16) == zlib.crc32((html / "_static" / "search-text.js").read_bytes())
 
 
 def test_where_storage_is_blocked_menu_search_and_colours_live(open_page):
