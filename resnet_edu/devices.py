@@ -32,6 +32,18 @@ def default_generator(device: torch.device) -> torch.Generator:
     return torch.mps._get_default_mps_generator() if device.type == "mps" else torch.default_generator
 
 
+@contextmanager
+def random_numbers(seed: int | None = None) -> Iterator[None]:
+    """Draw the CPU's random numbers (where networks are built) from ``seed`` inside; afterwards all is as before.
+
+    No GPU is asked for its state, and none is seeded, as ``torch.manual_seed`` and ``fork_rng`` alone would do to each.
+    """
+    with torch.random.fork_rng(devices=[]):
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)
+        yield
+
+
 def free_memory(device: torch.device) -> int | None:
     """Return how many bytes are free on the device, for the CPU within the limits of a container; None if unknown."""
     if device.type == "cuda":

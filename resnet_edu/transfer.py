@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_edu.datasets import Dataset, Split
+from resnet_edu.devices import random_numbers
 from resnet_edu.probes import recalibrate
 from resnet_edu.training import TrainConfig, evaluate, train
 
@@ -80,8 +81,7 @@ def linear_probe(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> f
 def with_new_classifier(network: nn.Module, num_classes: int, seed: int = 0) -> nn.Module:
     """Return a copy of ``network`` with a new linear layer for ``num_classes``, drawn from ``seed``."""
     network = copy.deepcopy(network)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with random_numbers(seed):
         network.fc = nn.Linear(network.fc.in_features, num_classes)
     return network.to(next(network.parameters()).device)
 

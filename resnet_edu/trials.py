@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-import torch
 from torch import nn
 
 from resnet_edu.datasets import Dataset
+from resnet_edu.devices import random_numbers
 from resnet_edu.networks import cifar_resnet
 from resnet_edu.training import DivergedError, Record, TrainConfig, cpu_threads, train
 
@@ -28,8 +28,7 @@ class Trial:
 
     def build(self, data: Dataset) -> nn.Module:
         """Return the untrained network for ``data``, its weights drawn from ``seed``."""
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
+        with random_numbers(self.seed):
             network = cifar_resnet(
                 self.depth,
                 shortcut=self.shortcut,

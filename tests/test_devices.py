@@ -16,6 +16,8 @@ from resnet_edu.devices import device_name
 from resnet_edu.distributed import own_device
 from resnet_edu.networks import cifar_resnet
 from resnet_edu.training import TrainConfig, evaluate, train
+from resnet_edu.transfer import with_new_classifier
+from resnet_edu.trials import Trial
 
 
 def test_the_stand_in_refuses_what_an_apple_gpu_refuses():
@@ -201,3 +203,24 @@ def test_the_best_device_is_cuda_then_apples_then_the_cpu(monkeypatch):
     assert best_device() == own_device() == torch.device("cpu")
     assert not doctor._gpu().ok
     assert device_name(torch.device("mps")) == "Apple GPU (MPS)" and device_name(torch.device("cpu")) == "CPU"
+
+
+def test_networks_are_drawn_without_a_word_to_gpus_that_are_not_used(monkeypatch):
+    def asked(*_):
+        raise AssertionError("a GPU was asked")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name in ("get_rng_state", "set_rng_state", "manual_seed_all"):
+        monkeypatch.setattr(torch.cuda, name, asked)
+    before = torch.default_generator.get_state()
+    with devices.random_numbers(7):
+        drawn = torch.rand(3)
+    with devices.random_numbers():
+        torch.rand(3)
+    assert torch.equal(drawn, torch.rand(3, generator=torch.Generator().manual_seed(7)))
+    assert torch.equal(torch.default_generator.get_state(), before)
+    data = synthetic(train=20, test=10)
+    weights = [Trial(8, "A", seed, width=2).build(data).fc.weight for seed in (0, 0, 1)]
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+    with_new_classifier(Trial(8, "A", width=2).build(data), 5)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from resnet_edu.blocks import ResidualBlock, Shortcut
 from resnet_edu.datasets import Dataset, Split
-from resnet_edu.devices import device_name
+from resnet_edu.devices import device_name, random_numbers
 from resnet_edu.networks import cifar_resnet, weighted_layers
 from resnet_edu.training import DivergedError, StepRecord, TrainConfig, evaluate, train
 
@@ -49,8 +49,7 @@ class Experiment:
         self.steps = 0  # done
         self.switches = [list(one) for one in config["switches"]]  # [step, block, connected]; may grow
         self._switched: set[int] = set()  # which of them have been applied
-        with torch.random.fork_rng():
-            torch.manual_seed(config["seed"])
+        with random_numbers(config["seed"]):
             network = cifar_resnet(
                 config["depth"],
                 activation=config["activation"],

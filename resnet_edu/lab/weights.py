@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_edu.blocks import BLOCKS
+from resnet_edu.devices import random_numbers
 from resnet_edu.files import replacing
 from resnet_edu.interventions import AlteredBlock
 from resnet_edu.lab.kernel import connect
@@ -126,7 +127,7 @@ def _build(config: dict) -> ResNet:
     sizes = isinstance(chosen["depth"], int) and isinstance(chosen["width"], int)
     if wrong or not sizes or not 8 <= chosen["depth"] <= 200 or not 4 <= chosen["width"] <= 32:
         raise _not_ours(f"its settings are {chosen}")
-    with torch.random.fork_rng():  # the reader's own random numbers go on as if nothing had been drawn
+    with random_numbers():  # the reader's own random numbers go on as if nothing had been drawn
         try:
             return cifar_resnet(**chosen, in_channels=1)
         except ValueError as error:
