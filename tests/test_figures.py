@@ -3,6 +3,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
+from matplotlib.figure import Figure
 
 from resnet_edu import blocks, figures, paper, runs
 from resnet_edu.figures import bank
@@ -153,3 +154,20 @@ def test_line_styles_tell_groups_apart(cells):
     styles = bank.styles(cells | {f"other {n}": cells["residual"] for n in range(3)})
     assert styles["plain"]["color"] == figures.OFF and styles["residual"]["color"] == figures.ON
     assert len({(one["color"], str(one["linestyle"])) for one in styles.values()}) == len(styles)
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ([39.0, 32.8, 31.3, 31.0], [41.0, 36.0, 31.0, 26.0]),  # about their mean, 33.5
+        ([80.0, 50.0, 10.0], [80.0, 50.0, 10.0]),  # far enough apart
+        ([50.0, 2.0, 1.0, 1.0], [50.0, 12.5, 2.5, 7.5]),  # not below the axis
+        ([99.0, 99.0], [95.0, 100.0]),  # nor above the top
+    ],
+)
+def test_labels_of_lines_stand_apart_and_near_their_ends(ends, expected):
+    ax = Figure().subplots()
+    ax.set_ylim(0, 100)
+    figures._label_ends(ax, 4, [(y, f"line {number}") for number, y in enumerate(ends)], gap=5, top=100)
+    places = {text.get_text(): text.xy[1] for text in ax.texts}
+    assert [places[f"line {number}"] for number in range(len(ends))] == pytest.approx(expected, abs=0.05)
