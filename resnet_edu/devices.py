@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+CPU = torch.device("cpu")
 WITH_FLOAT64 = ("cpu", "cuda")  # Apple's GPUs have no float64, and Intel's not all
 
 
@@ -33,15 +34,22 @@ def default_generator(device: torch.device) -> torch.Generator:
 
 
 @contextmanager
-def random_numbers(seed: int | None = None) -> Iterator[None]:
-    """Draw the CPU's random numbers (where networks are built) from ``seed`` inside; afterwards all is as before.
+def random_numbers(state: int | Tensor | None = None, device: torch.device = CPU) -> Iterator[torch.Generator]:
+    """Draw the device's random numbers from a seed or a state inside; afterwards they go on as if none had been drawn.
 
-    No GPU is asked for its state, and none is seeded, as ``torch.manual_seed`` and ``fork_rng`` alone would do to each.
+    Yields the generator, which tells the state reached. The default is the CPU, where networks are built. No other
+    device is asked or seeded, as ``torch.manual_seed`` and ``fork_rng`` alone would do to every GPU.
     """
-    with torch.random.fork_rng(devices=[]):
-        if seed is not None:
-            torch.default_generator.manual_seed(seed)
-        yield
+    generator = default_generator(device)
+    kept = generator.get_state()
+    try:
+        if isinstance(state, int):
+            generator.manual_seed(state)
+        elif state is not None:
+            generator.set_state(state)
+        yield generator
+    finally:
+        generator.set_state(kept)
 
 
 def free_memory(device: torch.device) -> int | None:

@@ -114,12 +114,13 @@ def outcome(values: np.ndarray, digits: str = ".1f") -> str:
 class PairedTest:
     """Whether two cells differ, seed by seed: a paired t-test.
 
-    ``difference`` is the mean of first minus second over the ``n`` seeds that both have, ``p`` the two-sided
-    probability of a mean at least as far from 0 if there were no difference.
+    ``difference`` is the mean of first minus second over the ``n`` seeds that both have, ``agree`` of which differ in
+    its direction; ``p`` is the two-sided probability of a mean at least as far from 0 if there were no difference.
     """
 
     difference: float
     n: int
+    agree: int
     t: float
     p: float
 
@@ -217,12 +218,13 @@ def compare(first: Runs, second: Runs, metric: str) -> PairedTest:
     if len(seeds) < 2:
         raise ValueError(f"a paired test needs two seeds that both cells have, got {seeds}; record more seeds")
     a, b = np.array([one[seed] for seed in seeds]), np.array([other[seed] for seed in seeds])
+    difference = float((a - b).mean())
+    agree = int(((a - b) * difference > 0).sum())
     if np.ptp(a - b) == 0:  # no spread: the test has no scale
-        difference = float(a[0] - b[0])
         t = math.copysign(math.inf, difference) if difference else 0.0
-        return PairedTest(difference, len(seeds), t, 0.0 if difference else 1.0)
+        return PairedTest(difference, len(seeds), agree, t, 0.0 if difference else 1.0)
     result = ttest_rel(a, b)
-    return PairedTest(float((a - b).mean()), len(seeds), float(result.statistic), float(result.pvalue))
+    return PairedTest(difference, len(seeds), agree, float(result.statistic), float(result.pvalue))
 
 
 def load(experiment: str, bank: Path | None = None) -> Runs:

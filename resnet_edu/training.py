@@ -702,15 +702,6 @@ def _compute(threads: int, device: torch.device, random: int | Tensor | None = N
     A GPU must be the current one for streams and graphs to be its own.
     Yields a function that returns the random state reached, to go on with.
     """
-    generator = default_generator(device)
-    kept = generator.get_state()
-    with cpu_threads(threads), torch.cuda.device(device) if device.type == "cuda" else nullcontext():
-        if isinstance(random, int):
-            generator.manual_seed(random)  # torch.manual_seed would reseed every device, used or not
-        elif random is not None:
-            generator.set_state(random)
-        try:
-            yield generator.get_state
-        finally:
-            if random is not None:
-                generator.set_state(kept)
+    current = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+    with cpu_threads(threads), current, devices.random_numbers(random, device) as generator:
+        yield generator.get_state

@@ -168,6 +168,6 @@ def test_line_styles_tell_groups_apart(cells):
 def test_labels_of_lines_stand_apart_and_near_their_ends(ends, expected):
     ax = Figure().subplots()
     ax.set_ylim(0, 100)
-    figures._label_ends(ax, 4, [(y, f"line {number}") for number, y in enumerate(ends)], gap=5, top=100)
+    figures._label_ends(ax, 4, [(y, f"line {number}") for number, y in enumerate(ends)], gap=5)
     places = {text.get_text(): text.xy[1] for text in ax.texts}
     assert [places[f"line {number}"] for number in range(len(ends))] == pytest.approx(expected, abs=0.05)

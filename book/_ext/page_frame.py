@@ -38,8 +38,8 @@ _HANDLER = re.compile(r"<[a-z][^<>]*?\s(on[a-z]+)\s*=", re.IGNORECASE)
 _ICON = re.compile(r'<(?:i|span) class="[^"]*\bfa(?:s|b|r|-solid|-brands|-regular)\b[^"]*"')
 _PICTURE = re.compile(r'<img\b([^>]*?) src="data:image/svg\+xml,([^"]*)"')
 _MATHS = re.compile(r'class=\\?"[^"]*\b(?:math|rl-tex)\b|\\\(|\\\[')  # the latter in the data of an instrument
-_FONT = re.compile(r"@font-face\s*{[^}]*fontawesome[^}]*}")
-_LETTERS = re.compile(r'(?:\.fa-[\w-]+::?before,?)+{content:"[^"]*"}')  # a third of the theme's style sheet
+# Font Awesome's fonts, which a browser that lays out early asks for, and its letters: a third of the theme's styles.
+_AWESOME = re.compile(r'@font-face\s*{[^}]*fontawesome[^}]*}|(?:\.fa-[\w-]+::?before,?)+{content:"[^"]*"}')
 _FIGURES = "_images/figures"
 
 
@@ -191,8 +191,8 @@ def clean_up(app, exception):
         return
     site = Path(app.outdir)
     shutil.rmtree(site / "_static" / "vendor" / "fontawesome", ignore_errors=True)
-    for path in site.glob("_static/styles/*.css"):  # a browser that lays out early asks for the fonts
-        path.write_text(_LETTERS.sub("", _FONT.sub("", path.read_text(encoding="utf-8"))), encoding="utf-8")
+    for path in site.glob("_static/styles/*.css"):
+        path.write_text(_AWESOME.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
     for path in {*site.glob("_static/scripts/fontawesome.js*"), *site.glob("_static/**/*.map")}:
         path.unlink()
     used = set()

@@ -342,10 +342,10 @@ def error_curves(outcomes: Sequence[Outcome], caption: str, alt: str) -> Figure:
                 ax.plot(epochs, errors.mean(0), **line)
                 ax.fill_between(epochs, errors.min(0), errors.max(0), color=line["color"], alpha=0.15, lw=0)
                 ends.append((errors[:, -1].mean(), f"{NAMES[kind]}-{depth}"))
-            _label_ends(ax, epochs[-1], ends, gap=7, top=100)
             ax.set_title(NAMES[kind])
             ax.set_xlabel("epoch")
             ax.set_ylim(0, 100)
+            _label_ends(ax, epochs[-1], ends, gap=7)
             ax.set_xlim(0.7, epochs[-1] + 0.1)
             if ax is axes[0] or is_narrow(canvas):
                 ax.set_ylabel("training error (%)")
@@ -360,16 +360,19 @@ def label_end(ax, text: str, x: float, y: float, gap: float = 6, **style: object
     ax.annotate(text, (x, y), **place, **style)
 
 
-def _label_ends(ax, x: float, ends: list[tuple[float, str]], gap: float, top: float) -> None:
-    """Write each label beside its line's last point: ``gap`` apart, and together as near to their points as can be."""
-    from scipy.optimize import isotonic_regression
+def _label_ends(ax, x: float, ends: list[tuple[float, str]], gap: float) -> None:
+    """Write each label beside its line's last point: ``gap`` apart, and together as near to their points as can be.
+
+    The axes have their limits already: no label stands on the axis below or over the top.
+    """
+    from sklearn.isotonic import isotonic_regression
 
     ends = sorted(ends)
     steps = gap * np.arange(len(ends))
     # Least squares under the condition that no label comes nearer to the one below than a step.
-    places = isotonic_regression([y for y, _ in ends] - steps).x
-    bottom = ax.get_ylim()[0] + gap / 2  # the lowest label stands clear of the axis
-    for y, (_, text) in zip(np.clip(places, bottom, top - steps[-1]) + steps, ends, strict=True):
+    places = isotonic_regression([y for y, _ in ends] - steps)
+    low, high = ax.get_ylim()
+    for y, (_, text) in zip(np.clip(places, low + gap / 2, high - steps[-1]) + steps, ends, strict=True):
         label_end(ax, text, x, y, gap=7, fontsize=9.5)
 
 
@@ -398,10 +401,10 @@ def error_by_depth(outcomes: Sequence[Outcome], caption: str, alt: str) -> Figur
                 )
             ends.append((means[-1], NAMES[kind]))
         number_axis(ax, depths)
-        _label_ends(ax, depths[-1], ends, gap=6, top=100)
         ax.set_xlabel("depth (weighted layers)")
         ax.set_ylabel("training error (%)")
         ax.set_ylim(-2, 100)
+        _label_ends(ax, depths[-1], ends, gap=6)
 
     return Figure(draw, caption, alt)
 

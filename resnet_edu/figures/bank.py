@@ -76,7 +76,7 @@ def curves(
         else:
             ax.set_ylim(bottom=0)
             low, high = ax.get_ylim()
-            _label_ends(ax, epochs[-1], ends, gap=(high - low) * 0.06, top=high)
+            _label_ends(ax, epochs[-1], ends, gap=(high - low) * 0.06)
 
     return Figure(draw, f"{caption} {spread(groups)}", alt, size=(6.4, 3.8))
 

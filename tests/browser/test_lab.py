@@ -2,14 +2,13 @@
 
 import base64
 import gzip
-import http.server
 import json
 import re
-import threading
 
 import pytest
 from lab_island import shrink
 from lab_page import SHORT, faults, hide, island, open_lab, press_at, static, summary, train  # noqa: F401
+from serve import served
 
 from resnet_edu import lab
 
@@ -435,20 +434,10 @@ def test_without_javascript_a_figure_with_its_caption(open_lab):
 
 
 def test_it_works_in_a_sub_folder_under_a_prefix_of_a_server(open_lab, static):
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *rest):
-            super().__init__(*rest, directory=static.parent)
-
-        def log_message(self, *rest):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}/{static.name}/"
-        page = open_lab(island(config=SHORT), name="deep/down/page.html", address=address)
+    with served(static.parent) as address:
+        page = open_lab(island(config=SHORT), name="deep/down/page.html", address=f"{address}{static.name}/")
         train(page, 60)
         page.close()
-        server.shutdown()
 
 
 def test_a_kernel_is_one_more_source(open_lab):
