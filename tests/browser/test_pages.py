@@ -89,6 +89,15 @@ def test_figures_show_the_version_for_the_mode(open_page, scheme):
         assert len(shown[0].get_attribute("alt")) > 20
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_dark_figure_has_no_light_frame(open_page, width):
+    """The theme puts one around pictures that know no dark."""
+    page, _ = open_page("chapters/degradation.html", "dark", width)
+    (shown,) = [image for image in page.locator("figure.rf").nth(1).locator("img").all() if image.is_visible()]
+    look = "one => [getComputedStyle(one).backgroundColor, getComputedStyle(one).padding]"
+    assert shown.evaluate(look) == ["rgba(0, 0, 0, 0)", "0px"]
+
+
 def test_a_figure_that_a_reader_reaches_has_been_loaded(open_page):
     page, _ = open_page("chapters/degradation.html")
     last = page.locator("figure.rf:not(.resnet-lab-figure *) img.rf-light").last
