@@ -156,3 +156,7 @@ def run(pages: list[Page], folder: Path, jobs: int, timeout: int) -> Iterator[tu
     # a process a page: each has its own environment, and stops with its kernel when the build is stopped
     with multiprocessing.Pool(at_once, maxtasksperchild=1) as pool:
         yield from pool.imap_unordered(runner, pages)
+        # Not ended by a signal, as leaving would do: one that meets a process on its way into waiting is not seen, and
+        # the build would wait for that process forever.
+        pool.close()
+        pool.join()
