@@ -283,7 +283,7 @@ HOSTILE = {
 }
 
 
-def keep(page, text):
+def store(page, text):
     """Put a text where answers are kept, and show the page anew.
 
     Not by a script at the page's start: from disk, Chromium gives such a one, 1 to 5 times in 100, a storage that no
@@ -308,7 +308,7 @@ def test_hostile_numbers_in_a_kept_answer_stay_text(open_progress):
     trap["numbers"] = {"factor": "<img src=x onerror=window.trapped=1>", "count": "1"}
     kept = {"format": 1, "questions": {"depth/why": trap}, "operated": {}}
     page = open_progress()
-    keep(page, json.dumps(kept))
+    store(page, json.dumps(kept))
     question = ask(page, "Why does")
     assert "<img src=x" in question.inner_text() and page.evaluate("window.trapped") is None
     question.get_by_text("Both add up").click()
@@ -320,7 +320,7 @@ def test_a_question_whose_version_rose_is_asked_anew_and_old_answers_stay_in_the
     entry = {"version": 0, "at": "2026-01-01T00:00:00Z", "right": True, "first": True, "given": []}
     kept = {"format": 1, "operated": {}, "questions": {"depth/why": entry, "depth/gone": {**entry, "version": 3}}}
     page = open_chapter()
-    keep(page, json.dumps(kept))
+    store(page, json.dumps(kept))
     assert ask(page, "Why does").get_by_role("button", name="Check").is_visible()
     progress = open_progress(keep=page)
     assert "0 of 4" in progress.get_by_role("row", name="What depth buys").inner_text()
@@ -331,7 +331,7 @@ def test_a_question_whose_version_rose_is_asked_anew_and_old_answers_stay_in_the
 
 def test_what_cannot_be_read_is_said_and_stays_untouched(open_chapter):
     page = open_chapter()
-    keep(page, "{broken")
+    store(page, "{broken")
     page.get_by_role("button", name="Skip").click()
     assert "cannot be read" in page.inner_text("main")
     assert page.evaluate("localStorage.getItem('resnet-edu-answers')") == "{broken"
