@@ -1,9 +1,11 @@
 """Which notebooks a build runs, how they run side by side, and what it says when one fails."""
 
 import json
+import multiprocessing
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ from types import SimpleNamespace
 import build_book
 import dependencies
 import nbformat
+import psutil
 import pytest
 import run_notebooks
 from conftest import ROOT
@@ -220,6 +223,59 @@ def test_a_page_that_fails_is_named_with_its_cell_and_the_others_are_kept(small,
     assert problems["dies"] == "code cell 2 (import os; os._exit(3)): DeadKernelError: Kernel died"
     assert problems["hangs"].startswith("code cell 2 (time.sleep(600)): A cell timed out")
     assert {page.name for page in run_notebooks.outdated(pages, tmp_path / "cache")} == {"wrong", "dies", "hangs"}
+
+
+def test_a_page_whose_process_is_ended_from_outside_is_named_and_the_others_are_kept(small, tmp_path):
+    root, _ = small
+    pages = {
+        "killed": notebook(root / "killed.ipynb", "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)"),
+        "right": notebook(root / "right.ipynb", "2 + 2"),
+    }
+    ran = run_notebooks.run(run_notebooks.outdated(pages, tmp_path / "cache"), tmp_path / "cache", jobs=1, timeout=60)
+    problems = {page.name: problem for page, _, problem in ran}
+    assert problems == {"killed": "its process ended early (exit code -9)", "right": ""}
+
+
+@pytest.fixture
+def answers_sigterm():
+    """Answer SIGTERM as a build does."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_build_that_is_stopped_leaves_no_kernel(small, tmp_path, answers_sigterm):
+    root, _ = small
+    begun = tmp_path / "begun"
+    tell = f"import os, pathlib, time\nbegun = pathlib.Path({str(begun)!r})"
+    pages = {
+        "long": notebook(root / "long.ipynb", tell, "begun.write_text(str(os.getpid()))\ntime.sleep(600)"),
+        "first": notebook(
+            root / "first.ipynb", tell, "while not begun.exists() or not begun.read_text():\n    time.sleep(0.01)"
+        ),
+        "never": notebook(root / "never.ipynb", "raise SystemExit"),
+    }
+    outdated = [run_notebooks.Page(name, path, "") for name, path in pages.items()]
+    running = run_notebooks.run(outdated, tmp_path / "cache", jobs=2, timeout=60)
+    page, _, problem = next(running)
+    assert (page.name, problem) == ("first", "")
+    kernel = int(begun.read_text())
+    assert psutil.pid_exists(kernel)
+    running.close()
+    assert multiprocessing.active_children() == [] and not psutil.pid_exists(kernel)
+
+
+signals_at_start = []  # what a process is sent while it starts
+os.register_at_fork(after_in_child=lambda: signals_at_start and os.kill(os.getpid(), signals_at_start.pop()))
+
+
+def test_a_process_that_is_stopped_while_it_starts_ends(small, tmp_path, answers_sigterm, monkeypatch):
+    root, _ = small
+    monkeypatch.setattr(run_notebooks, "single_nb_execution", lambda *_, **__: SimpleNamespace(err=None))
+    pages = [run_notebooks.Page("page", notebook(root / "page.ipynb", "1"), "")]
+    monkeypatch.setitem(globals(), "signals_at_start", [signal.SIGTERM])
+    ((_, _, problem),) = run_notebooks.run(pages, tmp_path / "cache", jobs=1, timeout=60)
+    assert problem == "its process ended early (exit code -15)"
 
 
 def test_the_build_stops_at_failed_pages_and_names_them(monkeypatch, tmp_path, capsys):

@@ -3,12 +3,15 @@
 import contextlib
 import fcntl
 import multiprocessing
+import multiprocessing.connection
 import os
 import re
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import nbformat
@@ -21,6 +24,7 @@ from traitlets.config import Config
 
 MEASURES_TIME = "measures-time"  # the tag of a cell that times code: no other page may compute beside it
 TRAINS = re.compile(r"\b(?:train|Trial|run_trials|evaluate|backward)\(")
+STOPS = (signal.SIGINT, signal.SIGTERM)
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -76,7 +80,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs a page and puts its outputs into the cache; goes to other processes.
+    """Runs a page and puts its outputs into the cache, in a process of its own.
 
     PyTorch and NumPy take one thread, in a page that times code as many as they like; ``processes`` is how many
     processes a page may start for its networks.
@@ -143,6 +147,32 @@ def outdated(notebooks: dict[str, Path], folder: Path) -> list[Page]:
     return sorted(pages, key=lambda page: (seconds.get(str(page.path), never), page.trainings), reverse=True)
 
 
+def work(runner: Runner, page: Page, answer: Connection) -> None:
+    """Run a page in a process of its own, and send what the runner returns.
+
+    A signal that stops the build ends this process at once, or as soon as its kernel has ended: nbclient answers it
+    while there is one. The build's own answer, which a process inherits, would be an exception, and Python drops one
+    that is raised while a process starts.
+    """
+    for stop in STOPS:
+        signal.signal(stop, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    answer.send(runner(page))
+
+
+def start(runner: Runner, page: Page) -> tuple[multiprocessing.Process, Connection]:
+    """Return a process that runs the page, and where its answer will come."""
+    here, there = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.Process(target=work, args=(runner, page, there), daemon=True)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # a process inherits this, too, until it has its own answer
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    there.close()
+    return process, here
+
+
 def run(pages: list[Page], folder: Path, jobs: int, timeout: int) -> Iterator[tuple[Page, float, str]]:
     """Run the pages into the cache in ``folder``; yield each as it ends, with its seconds and what is wrong with it.
 
@@ -153,10 +183,27 @@ def run(pages: list[Page], folder: Path, jobs: int, timeout: int) -> Iterator[tu
     at_once = max(1, min(jobs, len(pages)))
     folder.mkdir(parents=True, exist_ok=True)
     runner = Runner(folder, timeout, max(1, (os.cpu_count() or 1) // at_once))
-    # a process a page: each has its own environment, and stops with its kernel when the build is stopped
-    with multiprocessing.Pool(at_once, maxtasksperchild=1) as pool:
-        yield from pool.imap_unordered(runner, pages)
-        # Not ended by a signal, as leaving would do: one that meets a process on its way into waiting is not seen, and
-        # the build would wait for that process forever.
-        pool.close()
-        pool.join()
+    # A process a page: each has its own environment, and stops with its kernel when the build is stopped. Not a pool:
+    # its processes share locks, and to stop it waits forever for the lock of one that a signal ended.
+    waiting, running = list(pages), {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                page = waiting.pop(0)
+                process, answer = start(runner, page)
+                running[answer] = process, page
+            for answer in multiprocessing.connection.wait(running):
+                process, page = running[answer]
+                try:
+                    result = answer.recv()
+                except EOFError:
+                    process.join()
+                    result = page, 0.0, f"its process ended early (exit code {process.exitcode})"
+                process.join()
+                del running[answer]
+                yield result
+    finally:
+        for process, _ in running.values():
+            process.terminate()
+        for process, _ in running.values():
+            process.join()
