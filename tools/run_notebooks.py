@@ -194,14 +194,12 @@ def run(pages: list[Page], folder: Path, jobs: int, timeout: int) -> Iterator[tu
                 running[answer] = process, page
             for answer in multiprocessing.connection.wait(running):
                 process, page = running[answer]
-                try:
+                result = None
+                with contextlib.suppress(EOFError):
                     result = answer.recv()
-                except EOFError:
-                    process.join()
-                    result = page, 0.0, f"its process ended early (exit code {process.exitcode})"
                 process.join()
                 del running[answer]
-                yield result
+                yield result or (page, 0.0, f"its process ended early (exit code {process.exitcode})")
     finally:
         for process, _ in running.values():
             process.terminate()
