@@ -7,6 +7,8 @@ from contextlib import ExitStack
 import pytest
 import site_check
 import yaml
+from axe_playwright_python.base import AXE_SCRIPT
+from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT
 from site_check import Reader, Way
 
@@ -60,6 +62,41 @@ def test_every_page_is_in_the_table_of_contents(html):
 def test_page_is_whole_light_and_accessible(reader, name, way):
     """Served with storage, and from disk without; `make site-check` does so in more ways and widths."""
     assert reader.check(name, site_check.WAYS[way], widths=(1280, 390)).problems == []
+
+
+# On white: grey passes where it is large alone, silver nowhere. What holds the texts comes with each of these styles.
+TEXTS = "".join(
+    f"<p style='{style}'>{text}</p>"
+    for style in ("color: black", "color: gray", "color: silver", "color: gray; font-size: 2rem", "color: gray")
+    for text in ("<span hidden>one</span>", "one text", "another <em>text</em>", "<b>a bold one</b>")
+)
+HOLDERS = [
+    "", "background: black", "background: #ddd", "opacity: 0.4", "filter: grayscale(1)", "mix-blend-mode: multiply",
+    "position: relative; top: 5px", "position: absolute; top: 0; right: 0; background: navy",
+    "position: absolute; top: 0; left: 0", "text-shadow: 0 0 2px red",
+    "-webkit-text-stroke: 1px white", "-webkit-text-fill-color: silver",
+]  # fmt: skip
+
+
+def test_contrast_of_texts_that_look_alike_is_what_axe_measures_of_each(browser):
+    page = browser.new_page()
+    page.set_content("".join(f"<div style='{style}'><div>{TEXTS}</div></div>" for style in HOLDERS))
+    kinds = ("violations", "incomplete", "passes")
+    found = {}
+    for script in (AXE_SCRIPT, AXE_SCRIPT + site_check.ALIKE):
+        said = Axe(script).run(page, options=site_check.AXE | {"resultTypes": kinds, "runOnly": ["color-contrast"]})
+        found[script] = {
+            kind: {
+                (*one["target"], one["any"][0]["data"].get("contrastRatio"))
+                for rule in said.response[kind]
+                for one in rule["nodes"]
+            }
+            for kind in kinds
+        }
+    page.close()
+    each, alike = found.values()
+    assert each == alike
+    assert all(len(each[kind]) > 20 for kind in kinds), {kind: len(each[kind]) for kind in kinds}
 
 
 @pytest.mark.parametrize("width", [1280, 390])
