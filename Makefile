@@ -43,7 +43,7 @@ lab: .venv/.ready ## open JupyterLab on the chapters
 
 test: .venv/.ready .venv/colab browser sandbox ## run the tests: units, notebooks, the built book in a browser
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 	@$(BIN)/python tools/get_sandbox.py --check
 
 test-all: test other-browsers ## run the slow tests, too: a whole class graded, nbgrader, Gradescope, other browsers

@@ -1,10 +1,15 @@
-"""What several tests share: the repository's root, the digits, the built book, a seed, a plan for two workers."""
+"""What several tests share: the repository's root, the digits, the built book, a seed."""
 
 import os
 import random
 import subprocess
 import sys
 from pathlib import Path
+
+# Each of several workers has its share of the cores, and so has what it starts, for PyTorch's threads spin while they
+# wait: with more of them than cores, two workers took up to 1.8 times as long. It is said before PyTorch is imported.
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
+    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
 
 import numpy as np
 import pytest
@@ -33,17 +38,6 @@ def reseed():
 
 before_the_modules_fixtures = pytest.fixture(reseed, scope="module", autouse=True)
 before_the_test = pytest.fixture(reseed, autouse=True)
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """Keep a module's tests on one worker, which makes its fixtures once.
-
-    What drives a page or waits for a clock shares a worker: two of them at once would keep each other waiting.
-    """
-    for item in items:
-        waits = item.path.name in ("test_lab.py", "test_lab_cards.py", "test_lab_kernel.py", "test_pages.py")
-        item.add_marker(pytest.mark.xdist_group("waits" if waits else item.path.stem))
 
 
 @pytest.fixture(scope="session")

@@ -255,6 +255,7 @@ def test_a_build_that_is_stopped_leaves_no_kernel(small, tmp_path, answers_sigte
         ),
         "never": notebook(root / "never.ipynb", "raise SystemExit"),
     }
+    others = set(multiprocessing.active_children())  # such as joblib keeps for later
     outdated = [run_notebooks.Page(name, path, "") for name, path in pages.items()]
     running = run_notebooks.run(outdated, tmp_path / "cache", jobs=2, timeout=60)
     page, _, problem = next(running)
@@ -262,7 +263,7 @@ def test_a_build_that_is_stopped_leaves_no_kernel(small, tmp_path, answers_sigte
     kernel = int(begun.read_text())
     assert psutil.pid_exists(kernel)
     running.close()
-    assert multiprocessing.active_children() == [] and not psutil.pid_exists(kernel)
+    assert set(multiprocessing.active_children()) <= others and not psutil.pid_exists(kernel)
 
 
 signals_at_start = []  # what a process is sent while it starts

@@ -1,7 +1,9 @@
 """The repository as a maintainer and an installer meet it."""
 
 import json
+import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -104,3 +106,26 @@ def test_a_missing_browser_is_explained(monkeypatch):
     monkeypatch.setattr(get_browser, "install", lambda: None)
     with pytest.raises(SystemExit, match="install Chromium or Chrome by hand"):
         get_browser.main()
+
+
+WHICH_WORKER = """
+import os, pytest
+@pytest.mark.parametrize("number", range(9))
+def test(number):
+    with open(__file__ + ".txt", "a") as file:
+        print(os.environ["PYTEST_XDIST_WORKER"], file=file)
+"""
+
+
+def test_a_modules_tests_share_a_worker(tmp_path):
+    """Else its fixtures are made twice; pytest 9.2 took this from marked groups, in silence (pytest-xdist #1386)."""
+    (options,) = re.findall(r"-m pytest (.* -n .*)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    names = ["test_one.py", "test_two.py", "test_three.py"]
+    for name in names:
+        (tmp_path / name).write_text(WHICH_WORKER)
+    command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", ".", *shlex.split(options)]
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    subprocess.run(command, cwd=tmp_path, env=alone, check=True, stdout=subprocess.DEVNULL)
+    workers = {name: (tmp_path / f"{name}.txt").read_text().split() for name in names}
+    assert [len(workers[name]) for name in names] == [9, 9, 9]
+    assert [len(set(workers[name])) for name in names] == [1, 1, 1]
