@@ -127,8 +127,8 @@ def _browser() -> Finding:
 
 
 def find_browser() -> str | None:
-    """Return the path of the system's Chromium or Chrome, or None."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    """Return the path of the system's Chromium or Chrome, or None; the one without a window's parts comes first."""
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     mac = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
     return next(filter(None, map(shutil.which, names)), None) or (str(mac) if mac.exists() else None)
 

@@ -108,6 +108,46 @@ def test_a_missing_browser_is_explained(monkeypatch):
         get_browser.main()
 
 
+def test_the_browser_that_tests_fastest_comes_first(monkeypatch):
+    from resnet_edu import doctor
+
+    there = {"chromium", "chromium-headless-shell"}
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}" if name in there else None)
+    assert doctor.find_browser() == "/usr/bin/chromium-headless-shell"
+    there.remove("chromium-headless-shell")
+    assert doctor.find_browser() == "/usr/bin/chromium"
+
+
+@pytest.mark.parametrize(("debian", "works"), [(True, True), (True, False), (False, False)])
+@pytest.mark.parametrize("other", [None, "/usr/bin/chromium"])
+def test_a_browser_is_installed_where_the_fast_one_is_missing(monkeypatch, capsys, debian, works, other):
+    import get_browser
+
+    there, asked = [other], []
+
+    def install_by_apt(name):
+        asked.append(name)
+        if works:
+            there[0] = f"/usr/bin/{name}"
+        return works
+
+    def run(command, check):
+        asked.append(command[-2:])
+        there[0] = "its own"
+
+    monkeypatch.setattr(get_browser, "find", lambda: there[0])
+    monkeypatch.setattr(get_browser, "is_debian", lambda: debian)
+    monkeypatch.setattr(get_browser, "install_by_apt", install_by_apt)
+    monkeypatch.setattr(get_browser.subprocess, "run", run)
+    monkeypatch.setattr(get_browser.shutil, "which", lambda name: None)
+    monkeypatch.setattr(get_browser.sys, "argv", ["get_browser.py"])
+    get_browser.main()
+    said = capsys.readouterr().out
+    assert asked == ["chromium-headless-shell"] * debian + [["install", "chromium"]] * (not works and not other)
+    assert said.endswith(f"browser: {'/usr/bin/chromium-headless-shell' if works else other or 'its own'}\n")
+    assert ("take longer with /usr/bin/chromium" in said) == (debian and not works and other is not None)
+
+
 WHICH_WORKER = """
 import os, pytest
 @pytest.mark.parametrize("number", range(9))
