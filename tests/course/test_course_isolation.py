@@ -16,7 +16,10 @@ needs_filter = pytest.mark.skipif(not seccomp.supported(), reason="the system ca
 LIMITS = Limits(cell=10, total=60, memory=1024 * MIB, disk=64 * MIB)
 
 # Look for a text, given backwards, in the process's own memory; the search itself never holds it in one piece.
+# A process that the grader's root has given to another user reads its memory only after it has said that others may.
 SCAN = """
+import ctypes
+ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE
 def holds(text):
     rest, last = text[1:][::-1].encode(), ord(text[0])
     for line in open("/proc/self/maps"):
