@@ -50,14 +50,14 @@ def is_debian() -> bool:
 
 def install() -> None:
     """Install Debian's Chromium for tests where that is possible; where there is no other at all, Playwright's own."""
-    if is_debian():
+    if debian := is_debian():
         print(f"installing {QUICK}", flush=True)
         if install_by_apt(QUICK):
             return
-        if path := find():
-            print(f"{QUICK} could not be installed; the tests take longer with {path}")
-    if not find():
+    if not (path := find()):
         subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
+    elif debian:
+        print(f"{QUICK} could not be installed; the tests take longer with {path}")
 
 
 def install_others() -> None:
